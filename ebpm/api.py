@@ -1,0 +1,417 @@
+"""The verbs: they introduce the rooms to one another, and own no logic of their own."""
+
+from __future__ import annotations
+
+import builtins
+import os
+import sys
+
+from ebpm.cache import blobs, refs
+from ebpm.cache.derived import Derived
+from ebpm.config import Config
+from ebpm.errors import NotFound, TargetNotFound
+from ebpm.runtime.plan import Plan
+from ebpm.target import LAYOUT, NAME, REMOTE, STDIN, URL, Target, parse_target
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from ebpm.build.pack import BuildResult
+    from ebpm.cache.layout import Layout
+    from ebpm.oci.copy import Progress
+    from ebpm.oci.descriptor import Descriptor
+    from ebpm.oci.platform import Platform
+    from ebpm.oci.store import Source
+    from ebpm.package.model import Package
+    from ebpm.plainjson import Json
+    from ebpm.registry.client import RegistryClient
+    from ebpm.runtime.session import Session
+
+_SOURCE_SUFFIX = ".bpf.c"
+_DOWNLOAD_LIMIT = 256 << 20
+
+
+# --- the public ones -----------------------------------------------------------------------------
+
+
+def fetch(target: str, *, config: Config | None = None) -> Package:
+    """Get a package with its object for this machine: from a file, the store, or a registry.
+
+    Args:
+        target: a path, URL, reference or name, as on the command line.
+        config: settings; those of the environment if None.
+
+    Raises:
+        EbpmError: it is not there, or not a package.
+    """
+    return Workspace(config).fetch(parse_target(target))
+
+
+def open(  # noqa: A001  # ebpm.open, as it is called
+    package: Package,
+    values: Mapping[str, Json] | None = None,
+    *,
+    config: Config | None = None,
+) -> Session:
+    """Load a package into the kernel and attach it.
+
+    Args:
+        package: from :func:`fetch` or :func:`build`.
+        values: of the tool's variables, by name.
+        config: settings; those of the environment if None.
+
+    Returns:
+        a context manager that yields events; leaving it detaches everything.
+    """
+    from ebpm.runtime.planner import make_plan
+    from ebpm.runtime.session import Session
+
+    settings = config or Config()
+    one = package.object_for(host_platform())
+    return Session(make_plan(package, one), one.data, values, libbpf=settings.libbpf)
+
+
+def build(source: str | Path, *, config: Config | None = None) -> Package:
+    """Compile a .bpf.c file, or the one in a folder, to a package."""
+    return Workspace(config).build(source).package
+
+
+def push(package: Package, reference: str, *, config: Config | None = None) -> Descriptor:
+    """Send a package to a registry; give the descriptor of its index there."""
+    return Workspace(config).push_package(package, parse_target(reference))
+
+
+# --- behind them, and behind the command line ----------------------------------------------------
+
+
+def host_platform() -> Platform:
+    """Tell the platform of the running kernel."""
+    from ebpm.oci.platform import Platform
+
+    return Platform.of_machine(os.uname().machine)
+
+
+class Workspace:
+    """The store, the registries and the settings of one run of ebpm.
+
+    Args:
+        config: settings; those of the environment if None.
+        progress: told of copies that take their time.
+        log: told of each HTTP request, in a line without secrets.
+    """
+
+    def __init__(
+        self,
+        config: Config | None = None,
+        *,
+        progress: Progress | None = None,
+        log: object = None,
+    ) -> None:
+        self.config = config or Config()
+        self.progress = progress
+        self._log = log
+        self._client: RegistryClient | None = None
+
+    # --- places ----------------------------------------------------------------------------------
+
+    def store(self) -> Layout:
+        """Open our store, making it if it is not there."""
+        from ebpm.cache.layout import Layout
+
+        return Layout.create(self.config.store, journal=True)
+
+    def stores(self) -> list[Layout]:
+        """List the stores to search: ours, then those that are only read."""
+        from ebpm.cache.layout import Layout
+
+        own = Layout(self.config.store, journal=True)
+        lower = [Layout(root, journal=True, readonly=True) for root in self.config.lower_stores]
+        return [store for store in (own, *lower) if store.exists]
+
+    def client(self) -> RegistryClient:
+        """Get at the registries."""
+        if self._client is None:
+            from pathlib import Path
+
+            from ebpm import __version__
+            from ebpm.registry.client import RegistryClient
+            from ebpm.registry.credentials import CredentialStore
+            from ebpm.registry.http import HttpSettings
+
+            settings = HttpSettings(
+                plain_http=self.config.plain_http,
+                ca_file=self.config.ca_file,
+                user_agent=f"ebpm/{__version__}",
+                log=self._log,  # type: ignore[arg-type]
+            )
+            files = [Path(name) for name in self.config.credential_files]
+            credentials = CredentialStore(files, Path(self.config.docker_config))
+            self._client = RegistryClient(settings, credentials)
+        return self._client
+
+    # --- finding ---------------------------------------------------------------------------------
+
+    def locate(self, target: Target, *, refresh: bool = False) -> tuple[Source, Descriptor]:
+        """Find an artifact: in a layout, in our stores, or in a registry, from where it is pulled.
+
+        Args:
+            target: LAYOUT, REMOTE or NAME.
+            refresh: ask the registry even if the store knows the reference.
+
+        Raises:
+            TargetNotFound: nobody knows it.
+        """
+        from ebpm.oci.reference import Reference
+
+        if target.kind == LAYOUT:
+            layout, name = self._layout(target)
+            return layout, layout.resolve(name)
+        Reference.parse(target.text)  # says what is wrong with it before anything is searched
+        if not refresh or target.kind == NAME:
+            for store in self.stores():
+                try:
+                    return store, store.resolve(target.full_name)
+                except NotFound:
+                    continue
+        if target.kind == REMOTE:
+            return self._pulled(target.text)
+        return self._from_indexes(target)
+
+    def _layout(self, target: Target) -> tuple[Layout, str]:
+        from ebpm.cache.layout import Layout
+
+        folder, name = target.layout
+        layout = Layout(folder, readonly=True)
+        if not layout.exists:
+            raise TargetNotFound(f"{folder} is no OCI layout folder")
+        return layout, name
+
+    def _from_indexes(self, target: Target) -> tuple[Source, Descriptor]:
+        """Look a name up below each configured index, in their order."""
+        for base in self.config.indexes:
+            try:
+                return self.locate(Target(REMOTE, f"{base.rstrip('/')}/{target.full_name}"))
+            except NotFound:
+                continue
+        raise TargetNotFound(
+            f"{target.text!r} is no file, and no package here", hint=self._near(target)
+        )
+
+    def _near(self, target: Target) -> str:
+        from difflib import get_close_matches
+
+        names = [one.ref_name for store in self.stores() for one in store.entries() if one.ref_name]
+        near = get_close_matches(target.full_name.removesuffix(":latest"), names, 3, 0.5)
+        if near:
+            return f"the store has {', '.join(near)}"
+        if self.config.indexes:
+            return "neither the store nor the configured indexes know it"
+        return "build it with `ebpm build`, or pull it with `ebpm pull HOST/NAME:TAG`"
+
+    def _pulled(self, text: str) -> tuple[Source, Descriptor]:
+        return self.store(), self.pull(Target(REMOTE, text))[1]
+
+    def fetch(self, target: Target, *, refresh: bool = False) -> Package:
+        """Get a package with its object for this machine."""
+        if target.kind in (LAYOUT, REMOTE, NAME):
+            from ebpm.package.artifact import unpack
+
+            source, root = self.locate(target, refresh=refresh)
+            return unpack(source, root, [host_platform()])
+        return self.read(target)
+
+    def read(self, target: Target) -> Package:
+        """Read a package from a file, a source, standard input or a URL."""
+        from pathlib import Path
+
+        from ebpm.package.files import parse_package, read_package
+
+        if target.kind == STDIN:
+            return parse_package(sys.stdin.buffer.read(_DOWNLOAD_LIMIT), "standard input")
+        if target.kind == URL:
+            return parse_package(self._download(target.text), target.text)
+        path = Path(target.text)
+        if path.is_dir() or path.name.endswith(_SOURCE_SUFFIX):
+            return self.build(path, architectures=[host_platform().architecture]).package
+        return read_package(path)
+
+    def _download(self, url: str) -> bytes:
+        return self.client().download(url, _DOWNLOAD_LIMIT)
+
+    # --- running ---------------------------------------------------------------------------------
+
+    def prepare(self, target: Target, *, refresh: bool = False) -> tuple[Plan, bytes]:
+        """Get the plan and the object to run; from the store, nothing is parsed a second time."""
+        if target.kind in (NAME, REMOTE) and not refresh and (ready := self._kept(target)):
+            return ready
+        from ebpm.runtime.planner import make_plan
+
+        if target.kind in (LAYOUT, REMOTE, NAME):
+            from ebpm.package.artifact import unpack
+
+            source, root = self.locate(target, refresh=refresh)
+            package = unpack(source, root, [host_platform()])
+            one = package.object_for(host_platform())
+            plan = make_plan(package, one)
+            derived = Derived(self.config.cache)
+            derived.write("plans", _plan_key(str(root.digest)), plan.dump().encode())
+            return plan, one.data
+        package = self.read(target)
+        one = package.object_for(host_platform())
+        return make_plan(package, one), one.data
+
+    def _kept(self, target: Target) -> tuple[Plan, bytes] | None:
+        """Take a plan that was made before, and its object out of the store, checked."""
+        for root in (self.config.store, *self.config.lower_stores):
+            descriptor = refs.read_ref(root, target.full_name)
+            if descriptor is None:
+                continue
+            text = Derived(self.config.cache).read("plans", _plan_key(descriptor["digest"]))
+            plan = Plan.load(text) if text else None
+            if plan is None:
+                return None
+            try:
+                return plan, blobs.read_blob(root, plan.object_digest, plan.object_size)
+            except NotFound:
+                return None
+        return None
+
+    # --- moving ----------------------------------------------------------------------------------
+
+    def build(
+        self,
+        source: str | Path,
+        headers: Sequence[Path] = (),
+        *,
+        architectures: Sequence[str] = (),
+        cflags: Sequence[str] = (),
+        vmlinux: str | None = None,
+        clang: str | None = None,
+        version: str | None = None,
+    ) -> BuildResult:
+        """Build a package; see :func:`ebpm.build.pack.build`."""
+        from pathlib import Path
+
+        from ebpm.build import pack
+        from ebpm.build.toolchain import find_compiler
+
+        found, beside = pack.find_source(Path(source))
+        return pack.build(
+            found,
+            list(headers) or beside,
+            compiler=find_compiler(clang or self.config.clang),
+            architectures=architectures or pack.DEFAULT_ARCHITECTURES,
+            cflags=cflags,
+            vmlinux=_vmlinux(vmlinux) if vmlinux else None,
+            version=version,
+        )
+
+    def keep(self, package: Package, name: str) -> Descriptor:
+        """Put a package into our store under a name."""
+        return self.push_package(package, Target(NAME, name))
+
+    def push_package(
+        self, package: Package, target: Target, *, platform: Platform | None = None
+    ) -> Descriptor:
+        """Make a package's artifact and send it to a registry, a layout, or our store."""
+        from ebpm.package.artifact import pack
+
+        memory, root = pack(
+            package, default=platform or host_platform(), created=self.config.source_date
+        )
+        return self._send(memory, root, target, f"{package.name}:latest")
+
+    def push(
+        self, source: Target | None, target: Target, *, platform: Platform | None = None
+    ) -> Descriptor:
+        """Send a package; SOURCE is what the store has under the target's name if it is None."""
+        origin = source or Target(NAME, target.full_name)
+        if origin.kind in (LAYOUT, REMOTE, NAME):
+            place, root = self.locate(origin)
+            return self._send(place, root, target, origin.full_name)
+        return self.push_package(self.read(origin), target, platform=platform)
+
+    def _send(
+        self, source: Source, root: Descriptor, target: Target, default_name: str
+    ) -> Descriptor:
+        from ebpm.cache.layout import Layout
+        from ebpm.oci.copy import copy
+        from ebpm.oci.reference import Reference
+
+        if target.kind == LAYOUT:
+            folder, name = target.layout
+            return copy(
+                source, root, Layout.create(folder), name or default_name, progress=self.progress
+            )
+        reference = Reference.parse(target.text)
+        if target.kind == REMOTE:
+            repository = self.client().repository(reference, push=True)
+            return copy(source, root, repository, reference.target, progress=self.progress)
+        return copy(source, root, self.store(), str(reference), progress=self.progress)
+
+    def pull(self, target: Target, name: str | None = None) -> tuple[str, Descriptor]:
+        """Copy an artifact into our store; tell the name that it has there.
+
+        Args:
+            target: REMOTE, or a LAYOUT folder.
+            name: in our store, instead of the one that it has where it comes from.
+        """
+        from ebpm.oci.copy import copy
+        from ebpm.oci.reference import Reference
+
+        if target.kind == LAYOUT:
+            layout, tag = self._layout(target)
+            entry = layout.find(tag)
+            source: Source = layout
+            root, known = entry.named(None), _store_name(layout, entry)
+        else:
+            reference = Reference.parse(target.text)
+            source = self.client().repository(reference)
+            root, known = source.resolve(reference.target), str(reference)
+        name = str(Reference.parse(name)) if name else known
+        copy(source, root, self.store(), name, progress=self.progress)
+        return name, root
+
+    def tag(self, source: Target, name: str) -> str:
+        """Give what the store has a second name."""
+        from ebpm.oci.copy import copy
+        from ebpm.oci.reference import Reference
+
+        place, root = self.locate(source)
+        reference = str(Reference.parse(name))
+        copy(place, root, self.store(), reference)
+        return reference
+
+
+def _store_name(layout: Layout, entry: Descriptor) -> str:
+    """Name what comes out of a layout folder: as there, or its title with the tag from there."""
+    from ebpm.oci.reference import Reference
+    from ebpm.oci.store import fetch_manifest
+
+    tag = entry.ref_name or "latest"
+    if ":" in tag:
+        return str(Reference.parse(tag))
+    title = fetch_manifest(layout, entry).annotations.get("org.opencontainers.image.title")
+    return str(Reference.parse(f"{title or 'package'}:{tag}"))
+
+
+def _plan_key(digest: str) -> str:
+    """Name the file that keeps a plan; the machine and our version decide what is in it."""
+    from ebpm import __version__
+
+    return f"{digest.replace(':', '-')}.{os.uname().machine}.{__version__}.json"
+
+
+def _vmlinux(source: str) -> bytes:
+    """Read what ``--vmlinux`` names: a header, a file of BTF, or the running kernel's (host)."""
+    from ebpm.runtime.libbpf.dump import header_of
+
+    path = "/sys/kernel/btf/vmlinux" if source == "host" else source
+    try:
+        with builtins.open(path, "rb") as file:
+            data = file.read()
+    except OSError as error:
+        raise TargetNotFound(f"--vmlinux {source}: {error.strerror}") from None
+    return header_of(path) if data.startswith((b"\x9f\xeb", b"\xeb\x9f")) else data

@@ -1,0 +1,1 @@
+"""BPF type information: bytes in, values out. No library reads BTF, so this room is ours."""

@@ -1,0 +1,218 @@
+"""BTF from bytes. The records are found in one pass; each type becomes a value when asked for.
+
+An object has a few hundred types and a kernel has 130,000, of which a tool needs a dozen: decoding
+on demand serves both with one reader.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import TypeVar
+
+from ebpm.btf import types as t
+from ebpm.errors import InvalidBtf
+
+MAGIC = 0xEB9F
+_HEADER = "HBBIIIII"
+HEADER_SIZE = 24
+_DEPTH_LIMIT = (
+    64  # of nested types; the kernel's own limit on resolution is 32 (BTF, MAX_RESOLVE_DEPTH)
+)
+
+_T = TypeVar("_T")
+
+
+class Btf:
+    """The types of one BTF section.
+
+    Args:
+        raw: the section's bytes, with its header.
+
+    Raises:
+        InvalidBtf: here if the records do not fit the section, later if one is broken inside.
+    """
+
+    def __init__(self, raw: bytes) -> None:
+        self.order = byte_order(raw)
+        fields = struct.unpack_from(self.order + _HEADER, raw)
+        _, version, _, header, type_start, type_size, string_start, string_size = fields
+        if version != 1:
+            raise InvalidBtf(f"BTF version {version} is unknown")
+        types, strings = header + type_start, header + string_start
+        if header < HEADER_SIZE or max(types + type_size, strings + string_size) > len(raw):
+            raise InvalidBtf("the BTF header points outside the section")
+        self._types = raw[types : types + type_size]
+        self.strings = raw[strings : strings + string_size]
+        if self.strings and (self.strings[0] or self.strings[-1]):
+            raise InvalidBtf("the BTF string table is not enclosed in NUL bytes")
+        self._offsets = self._scan()
+        self._decoded: dict[int, t.Type] = {0: t.Void()}
+        self._names: dict[tuple[int, str], int] | None = None
+
+    def _scan(self) -> list[int]:
+        """Find every record: the list's index is the type's id."""
+        offsets = [0]
+        fixed = [t.FIXED_TAIL.get(kind, 0) for kind in range(32)]
+        each = [t.ENTRY_SIZE.get(kind, 0) for kind in range(32)]
+        info_at = struct.Struct(self.order + "I").unpack_from
+        types, at, end = self._types, 0, len(self._types)
+        while at + 12 <= end:
+            offsets.append(at)
+            (info,) = info_at(types, at + 4)
+            kind = info >> 24 & 31
+            if not t.KIND_VOID < kind <= t.KIND_ENUM64:
+                raise InvalidBtf(f"BTF type {len(offsets) - 1} is of unknown kind {kind}")
+            at += 12 + fixed[kind] + each[kind] * (info & 0xFFFF)
+        if at != end:
+            raise InvalidBtf("the last BTF type is cut off")
+        return offsets
+
+    def __len__(self) -> int:
+        """Count the types, ``void`` included: ids run from 0 to this number, exclusive."""
+        return len(self._offsets)
+
+    def string(self, offset: int) -> str:
+        """Read a name; what is not UTF-8 in it is replaced."""
+        if offset >= len(self.strings):
+            if offset == 0:
+                return ""
+            raise InvalidBtf(f"a BTF name points outside the string table ({offset})")
+        return self.strings[offset : self.strings.index(b"\0", offset)].decode("utf-8", "replace")
+
+    def record(self, type_id: int) -> tuple[int, int, int, bytes]:
+        """Read a type's record as it stands: name offset, info word, size or type, and its tail."""
+        if not 0 < type_id < len(self._offsets):
+            raise InvalidBtf(f"there is no BTF type {type_id}")
+        at = self._offsets[type_id]
+        last = type_id + 1 == len(self._offsets)
+        end = len(self._types) if last else self._offsets[type_id + 1]
+        name, info, word = struct.unpack_from(self.order + "III", self._types, at)
+        return name, info, word, self._types[at + 12 : end]
+
+    def kind(self, type_id: int) -> int:
+        """Tell a type's kind without decoding it."""
+        return (self.record(type_id)[1] >> 24 & 31) if type_id else t.KIND_VOID
+
+    def __getitem__(self, type_id: int) -> t.Type:
+        """Decode a type by its id."""
+        if type_id not in self._decoded:
+            self._decoded[type_id] = self._decode(type_id)
+        return self._decoded[type_id]
+
+    def _decode(self, type_id: int) -> t.Type:
+        name_at, info, word, tail = self.record(type_id)
+        kind, flag = info >> 24 & 31, bool(info >> 31)
+        name = self.string(name_at)
+        if kind in (t.KIND_STRUCT, t.KIND_UNION):
+            return t.Struct(name, word, self._members(tail, flag), kind == t.KIND_UNION)
+        if kind == t.KIND_INT:
+            (data,) = struct.unpack(self.order + "I", tail)
+            return t.Int(name, word, data >> 24 & 15, data >> 16 & 255, data & 255)
+        if kind == t.KIND_ARRAY:
+            return t.Array(*struct.unpack(self.order + "III", tail))
+        if kind in (t.KIND_ENUM, t.KIND_ENUM64):
+            return t.Enum(name, word, flag, self._enumerators(kind, flag, tail))
+        if kind in t.MODIFIERS:
+            return t.Modifier(kind, name, word)
+        if kind == t.KIND_DATASEC:
+            entries = struct.iter_unpack(self.order + "III", tail)
+            return t.DataSection(name, word, tuple(t.SectionEntry(*entry) for entry in entries))
+        if kind == t.KIND_FUNC_PROTO:
+            pairs = struct.iter_unpack(self.order + "II", tail)
+            return t.FunctionType(word, tuple((self.string(at), of) for at, of in pairs))
+        return self._simple(kind, name, info, word, tail)
+
+    def _simple(self, kind: int, name: str, info: int, word: int, tail: bytes) -> t.Type:
+        if kind == t.KIND_PTR:
+            return t.Pointer(word)
+        if kind == t.KIND_FWD:
+            return t.Forward(name, bool(info >> 31))
+        if kind == t.KIND_FLOAT:
+            return t.Float(name, word)
+        if kind == t.KIND_FUNC:
+            return t.Function(name, word, info & 0xFFFF)
+        (number,) = struct.unpack(self.order + "i", tail)
+        if kind == t.KIND_VAR:
+            return t.Variable(name, word, number)
+        return t.DeclarationTag(name, word, number)
+
+    def _members(self, tail: bytes, flag: bool) -> tuple[t.Member, ...]:
+        members = []
+        for name, of, place in struct.iter_unpack(self.order + "III", tail):
+            offset, bits = (place & 0xFFFFFF, place >> 24) if flag else (place, 0)
+            members.append(t.Member(self.string(name), of, offset, bits))
+        return tuple(members)
+
+    def _enumerators(self, kind: int, signed: bool, tail: bytes) -> tuple[tuple[str, int], ...]:
+        wide = kind == t.KIND_ENUM64
+        values = []
+        for name, *words in struct.iter_unpack(self.order + ("III" if wide else "II"), tail):
+            value, width = (words[0] | words[1] << 32, 64) if wide else (words[0], 32)
+            if signed and value >> (width - 1):
+                value -= 1 << width
+            values.append((self.string(name), value))
+        return tuple(values)
+
+    # --- questions about types -------------------------------------------------------------------
+
+    def find(self, kind: int, name: str) -> int | None:
+        """Find the first type of a kind and name; 0 is never an answer."""
+        if self._names is None:
+            self._names = {}
+            for type_id in range(1, len(self)):
+                name_at, info, _, _ = self.record(type_id)
+                if name_at:
+                    self._names.setdefault((info >> 24 & 31, self.string(name_at)), type_id)
+        return self._names.get((kind, name))
+
+    def of_kind(self, kind: type[_T]) -> Iterator[tuple[int, _T]]:
+        """Walk all types of one kind, with their ids."""
+        for type_id in range(1, len(self)):
+            found = self[type_id]
+            if isinstance(found, kind):
+                yield type_id, found
+
+    def strip(self, type_id: int) -> int:
+        """Follow typedefs, qualifiers and type tags to the type itself."""
+        for _ in range(_DEPTH_LIMIT):
+            found = self[type_id]
+            if not isinstance(found, t.Modifier):
+                return type_id
+            type_id = found.target
+        raise InvalidBtf(f"BTF type {type_id} refers to itself")
+
+    def size(self, type_id: int) -> int:
+        """Tell the bytes that a value takes; 0 for what has no size (void, functions)."""
+        return self._size(type_id, _DEPTH_LIMIT)
+
+    def _size(self, type_id: int, depth: int) -> int:
+        if not depth:
+            raise InvalidBtf(f"BTF type {type_id} is nested too deeply")
+        found = self[self.strip(type_id)]
+        if isinstance(found, t.Pointer):
+            return 8
+        if isinstance(found, t.Array):
+            return found.count * self._size(found.element, depth - 1)
+        if isinstance(found, t.Variable):
+            return self._size(found.type, depth - 1)
+        sized = (t.Int, t.Float, t.Struct, t.Enum, t.DataSection)
+        return found.size if isinstance(found, sized) else 0
+
+
+def byte_order(raw: bytes) -> str:
+    """Tell the byte order of a BTF section as :mod:`struct` writes it, from its magic."""
+    if len(raw) < HEADER_SIZE:
+        raise InvalidBtf("the BTF section is shorter than its header")
+    for order in "<>":
+        if struct.unpack_from(order + "H", raw)[0] == MAGIC:
+            return order
+    raise InvalidBtf("the BTF section does not begin with BTF's magic number")
+
+
+def read(raw: bytes) -> Btf:
+    """Read BTF and decode every type once, so that a broken one is found here and not later."""
+    btf = Btf(raw)
+    for type_id in range(1, len(btf)):
+        btf[type_id]
+    return btf

@@ -1,0 +1,1 @@
+"""From C source to package. The only user of a compiler."""

@@ -1,0 +1,74 @@
+"""Where the headers of a BPF program come from: libbpf's, and the kernel's types.
+
+The kernel's types are not those of the machine that builds: a package's bytes must not depend on
+it. They come from a ``vmlinux.h`` that is committed here for each architecture, made by
+``scripts/vmlinux`` from the BTF of Debian's kernels; CO-RE adapts the object to the kernel that
+runs it.
+"""
+
+from __future__ import annotations
+
+import lzma
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from ebpm.errors import HeadersMissing
+
+_HERE = Path(__file__).parent
+LIBBPF_FOLDERS = (_HERE / "bpf", Path("/usr/include/bpf"), Path("/usr/local/include/bpf"))
+"""Folders that may hold bpf_helpers.h, in the order they are tried."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderSet:
+    """A folder to compile with: ``bpf/`` and ``vmlinux.h`` in it."""
+
+    folder: Path
+    architecture: str
+
+
+def architectures() -> list[str]:
+    """List the architectures that have a vmlinux.h, as OCI names them."""
+    return sorted(path.name.removesuffix(".h.xz") for path in (_HERE / "vmlinux").glob("*.h.xz"))
+
+
+@contextmanager
+def header_set(architecture: str, vmlinux: bytes | None = None) -> Iterator[HeaderSet]:
+    """Lay out the headers for one architecture in a temporary folder.
+
+    Args:
+        architecture: as OCI names it.
+        vmlinux: a vmlinux.h to use instead of the committed one.
+
+    Raises:
+        HeadersMissing: libbpf's headers, or the types of this architecture, are not here.
+    """
+    with TemporaryDirectory(prefix="ebpm-headers-") as name:
+        folder = Path(name)
+        (folder / "bpf").symlink_to(libbpf_headers(), target_is_directory=True)
+        (folder / "vmlinux.h").write_bytes(vmlinux or kernel_types(architecture))
+        yield HeaderSet(folder, architecture)
+
+
+def libbpf_headers() -> Path:
+    """Find the folder with libbpf's headers for BPF programs."""
+    for folder in LIBBPF_FOLDERS:
+        if (folder / "bpf_helpers.h").exists():
+            return folder
+    raise HeadersMissing("libbpf's headers for BPF programs (bpf/bpf_helpers.h) were not found")
+
+
+def kernel_types(architecture: str) -> bytes:
+    """Read the committed vmlinux.h of an architecture."""
+    path = _HERE / "vmlinux" / f"{architecture}.h.xz"
+    try:
+        return lzma.decompress(path.read_bytes())
+    except FileNotFoundError:
+        known = ", ".join(architectures())
+        raise HeadersMissing(
+            f"there is no vmlinux.h for {architecture}",
+            hint=f"build for {known}, or give one with --vmlinux FILE",
+        ) from None

@@ -1,0 +1,63 @@
+"""Files that can be made again: plans, downloads by URL. Deleting them changes nothing.
+
+They lie in a folder that only the running user can write, since what is in it is believed. On the
+path of ``ebpm run``.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+
+class Derived:
+    """The cache folder of the running user.
+
+    Args:
+        root: made when something is first written.
+    """
+
+    __slots__ = ("_root",)
+
+    def __init__(self, root: str) -> None:
+        self._root = root
+
+    def read(self, kind: str, key: str) -> bytes | None:
+        """Read a file; None where there is none, or somebody else could have written it."""
+        try:
+            fd = os.open(f"{self._root}/{kind}/{key}", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except OSError:
+            return None
+        with os.fdopen(fd, "rb") as file:
+            return file.read() if self._ours(os.fstat(fd)) and self._private(kind) else None
+
+    def path(self, kind: str, key: str) -> str:
+        """Tell where a file lies, for those who must hand its name on."""
+        return f"{self._root}/{kind}/{key}"
+
+    def write(self, kind: str, key: str, data: bytes) -> bool:
+        """Keep a file; False where that is not possible, which is nobody's error."""
+        folder = f"{self._root}/{kind}"
+        temporary = f"{folder}/.{key[:80]}.{os.getpid()}.{os.urandom(4).hex()}"
+        try:
+            os.makedirs(folder, mode=0o700, exist_ok=True)
+            if not self._private(kind):
+                return False
+            fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            with os.fdopen(fd, "wb") as file:
+                file.write(data)
+            os.replace(temporary, f"{folder}/{key}")
+        except OSError:
+            return False
+        return True
+
+    def _private(self, kind: str) -> bool:
+        try:
+            return self._ours(os.lstat(self._root)) and self._ours(os.lstat(f"{self._root}/{kind}"))
+        except OSError:
+            return False
+
+    @staticmethod
+    def _ours(status: os.stat_result) -> bool:
+        others = stat.S_IWGRP | stat.S_IWOTH
+        return status.st_uid == os.geteuid() and not status.st_mode & others

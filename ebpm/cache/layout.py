@@ -1,0 +1,253 @@
+"""An OCI image layout on disk: our store, or a folder that somebody named with ``oci:``.
+
+Both are valid layouts (image-spec v1.1, image-layout.md), readable by skopeo and oras as they are.
+Our store keeps each reference in a file of its own as well, ahead of ``index.json``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, Self
+
+from ebpm.cache import blobs, refs
+from ebpm.cache.lock import locked
+from ebpm.errors import (
+    BlobNotFound,
+    IntegrityError,
+    InvalidManifest,
+    ManifestNotFound,
+    StoreUnusable,
+)
+from ebpm.oci.descriptor import INDEX, Descriptor
+from ebpm.oci.digest import Digest
+from ebpm.oci.manifest import LARGEST, parse_manifest, write_json
+from ebpm.oci.store import CHUNK, fetch_manifest
+
+_LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
+_INDEX_LIMIT = 64 << 20
+_STALE = 24 * 3600.0  # seconds after which an abandoned temporary file is nobody's
+
+
+class Layout:
+    """One layout. Reading takes no lock: blobs never change, and the index is replaced as a whole.
+
+    Args:
+        root: its folder.
+        journal: keep references in files of their own (our store).
+        readonly: refuse to write.
+    """
+
+    def __init__(self, root: str, *, journal: bool = False, readonly: bool = False) -> None:
+        self.root = root
+        self.readonly = readonly
+        self._journal = journal
+
+    @classmethod
+    def create(cls, root: str, *, journal: bool = False) -> Self:
+        """Open a layout, making what is missing of it.
+
+        Raises:
+            StoreUnusable: the folder cannot be written, or holds something else.
+        """
+        layout = cls(root, journal=journal)
+        try:
+            if os.path.isdir(root) and not layout.exists and os.listdir(root):
+                raise StoreUnusable(
+                    f"{root} is not empty and is no OCI layout", hint="name a new or empty folder"
+                )
+            for folder in ["blobs/sha256", "ingest"] + ([refs.FOLDER] if journal else []):
+                os.makedirs(f"{root}/{folder}", exist_ok=True)
+        except OSError as error:
+            raise StoreUnusable(f"cannot create {root}: {error.strerror}") from None
+        if not layout.exists:
+            layout._replace("oci-layout", _LAYOUT)
+        if not os.path.exists(f"{root}/index.json"):
+            with locked(root):
+                if not os.path.exists(f"{root}/index.json"):
+                    layout._write_index([])
+        return layout
+
+    @property
+    def exists(self) -> bool:
+        """Whether the folder holds a layout."""
+        return os.path.exists(f"{self.root}/oci-layout")
+
+    # --- reading ---------------------------------------------------------------------------------
+
+    def entries(self) -> list[Descriptor]:
+        """List what the index names, in its order.
+
+        Raises:
+            InvalidManifest: index.json is damaged, and nothing is there to rebuild it from.
+        """
+        try:
+            with open(f"{self.root}/index.json", "rb") as file:
+                raw = file.read(_INDEX_LIMIT)
+            index: Any = json.loads(raw)
+            return [Descriptor.from_json(item) for item in index["manifests"]]
+        except FileNotFoundError:
+            return self._rebuilt()
+        except OSError as error:
+            raise StoreUnusable(f"cannot read {self.root}: {error.strerror}") from None
+        except (ValueError, TypeError, KeyError, RecursionError, InvalidManifest) as error:
+            if self._journal:
+                return self._rebuilt()
+            raise InvalidManifest(f"{self.root}/index.json is damaged: {error}") from None
+
+    def _rebuilt(self) -> list[Descriptor]:
+        """Make the index again from the references that were written ahead of it."""
+        found = refs.all_refs(self.root) if self._journal else ()
+        return [Descriptor.from_json(data).named(name) for name, data in found]
+
+    def resolve(self, name: str) -> Descriptor:
+        """Find what a name or digest names; a layout's only manifest needs no name ("")."""
+        if self._journal and (data := refs.read_ref(self.root, name)):
+            return Descriptor.from_json(data)
+        return self.find(name).named(None)
+
+    def find(self, name: str) -> Descriptor:
+        """Find an entry of the index as :meth:`resolve` does, with the name that it has there."""
+        entries = self.entries()
+        named = [one for one in entries if name in (one.ref_name, str(one.digest))]
+        if not named and not name and len(entries) == 1:
+            named = entries
+        if not named and "@" in name:
+            return self._resolve_digest(name)
+        if not named:
+            known = ", ".join(one.ref_name for one in entries if one.ref_name) or "nothing"
+            raise ManifestNotFound(
+                f"{name or 'no name'}: not in {self.root}", hint=f"it has {known[:500]}"
+            )
+        return named[-1]
+
+    def _resolve_digest(self, name: str) -> Descriptor:
+        """Find ``NAME@DIGEST``: a manifest that is here, whatever names it has."""
+        digest = Digest.parse(name.partition("@")[2])
+        try:
+            with blobs.open_blob(self.root, str(digest)) as file:
+                raw = file.read(LARGEST)
+        except BlobNotFound:
+            raise ManifestNotFound(f"{name}: not in {self.root}") from None
+        blobs.check_bytes(raw, str(digest), len(raw), f"manifest {digest}")
+        try:
+            media_type = json.loads(raw)["mediaType"]
+            parse_manifest(raw, media_type)
+        except (ValueError, TypeError, KeyError, RecursionError, InvalidManifest):
+            raise ManifestNotFound(f"{name} is not a manifest") from None
+        return Descriptor(media_type=media_type, digest=digest, size=len(raw))
+
+    @contextmanager
+    def open(self, descriptor: Descriptor) -> Iterator[Iterator[bytes]]:
+        """Open a blob or manifest as chunks."""
+        with blobs.open_blob(self.root, str(descriptor.digest)) as file:
+            yield iter(lambda: file.read(CHUNK), b"")
+
+    def has(self, descriptor: Descriptor) -> bool:
+        """Whether the content is there in full length."""
+        return blobs.has_blob(self.root, str(descriptor.digest), descriptor.size)
+
+    # --- writing ---------------------------------------------------------------------------------
+
+    def session(self) -> AbstractContextManager[object]:
+        """Hold off the removal of blobs while an artifact is being put together."""
+        return locked(f"{self.root}/blobs", shared=True)
+
+    def put(self, descriptor: Descriptor, chunks: Iterable[bytes]) -> None:
+        """Write content; it appears under its name when it is whole and right."""
+        self._writable()
+        blobs.ingest(self.root, chunks, str(descriptor.digest), descriptor.size)
+
+    def tag(self, descriptor: Descriptor, name: str, raw: bytes) -> None:
+        """Put a manifest under a name, which leaves whatever had it."""
+        if not self.has(descriptor):
+            self.put(descriptor, [raw])
+        self.tag_all({name: descriptor})
+
+    def tag_all(self, named: dict[str, Descriptor]) -> None:
+        """Give many names in one step."""
+        self._writable()
+        with locked(self.root):
+            kept = [one for one in self.entries() if one.ref_name not in named]
+            for name, descriptor in named.items():
+                if self._journal:
+                    refs.write_ref(self.root, name, descriptor.named(None).to_json())
+                kept.append(descriptor.named(name))
+            self._write_index(kept)
+
+    def untag(self, name: str) -> Descriptor:
+        """Take a name away, and remove the content that nothing else refers to.
+
+        Raises:
+            ManifestNotFound: no such name.
+        """
+        self._writable()
+        with locked(f"{self.root}/blobs"), locked(self.root):
+            entries = self.entries()
+            gone = [one for one in entries if one.ref_name == name]
+            if not gone:
+                raise ManifestNotFound(f"{name}: not in {self.root}")
+            kept = [one for one in entries if one.ref_name != name]
+            refs.remove_ref(self.root, name)
+            self._write_index(kept)
+            self._sweep(gone, kept)
+        return gone[-1].named(None)
+
+    def _sweep(self, gone: list[Descriptor], kept: list[Descriptor]) -> None:
+        """Remove what only the gone entries reach; the caller holds both locks."""
+        needed: set[str] = set()
+        try:
+            for one in kept:
+                needed |= self._reach(one, strict=True)
+        except (IntegrityError, InvalidManifest):
+            return  # what a damaged manifest needs is not known: rather keep too much
+        for one in gone:
+            for digest in self._reach(one, strict=False) - needed:
+                try:
+                    os.unlink(blobs.blob_path(self.root, digest))
+                except FileNotFoundError:
+                    continue
+
+    def _reach(self, root: Descriptor, *, strict: bool) -> set[str]:
+        """List the digests of a manifest and all that it refers to and that is here."""
+        found: set[str] = set()
+        waiting = [root]
+        while waiting:
+            one = waiting.pop()
+            if str(one.digest) in found:
+                continue
+            found.add(str(one.digest))
+            if not one.is_manifest or not self.has(one):
+                continue
+            try:
+                waiting += fetch_manifest(self, one).children
+            except (IntegrityError, InvalidManifest):
+                if strict:
+                    raise
+        return found
+
+    def clean_ingest(self) -> None:
+        """Remove temporary files that a killed process left long ago."""
+        folder = f"{self.root}/ingest"
+        now = time.time()
+        for name in os.listdir(folder):
+            try:
+                if now - os.lstat(f"{folder}/{name}").st_mtime > _STALE:
+                    os.unlink(f"{folder}/{name}")
+            except FileNotFoundError:
+                continue
+
+    def _writable(self) -> None:
+        if self.readonly:
+            raise StoreUnusable(f"{self.root} is another user's store: it is only read")
+
+    def _write_index(self, entries: list[Descriptor]) -> None:
+        fields = {"schemaVersion": 2, "mediaType": INDEX}
+        manifests = [one.to_json() for one in entries]
+        self._replace("index.json", write_json({**fields, "manifests": manifests}))
+
+    def _replace(self, name: str, data: bytes) -> None:
+        blobs.replace_file(f"{self.root}/{name}", data, f"{self.root}/ingest")

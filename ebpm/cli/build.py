@@ -1,0 +1,110 @@
+"""``ebpm build``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ebpm.api import Workspace, host_platform
+from ebpm.cli.view import show_json, size_text
+from ebpm.package.files import FORMATS, write_composed, write_skeleton
+from ebpm.package.model import ObjectFile, Package
+
+
+@click.command()
+@click.argument("source", type=click.Path(path_type=Path))
+@click.argument("headers", nargs=-1, type=click.Path(path_type=Path), metavar="[HEADER]...")
+@click.option("-t", "--tag", metavar="REF", help="Put the package into the store as REF.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for the files.  [default: the source's]",
+)
+@click.option("--format", "form", type=click.Choice(FORMATS), default="json", show_default=True)
+@click.option(
+    "--arch", metavar="LIST", default="amd64,arm64", show_default=True, help="Architectures."
+)
+@click.option("--cflag", "cflags", multiple=True, metavar="FLAG", help="For the compiler; repeat.")
+@click.option("--vmlinux", metavar="FILE|host", help="Kernel types instead of those ebpm brings.")
+@click.option("--clang", metavar="PATH", help="Compiler.  [default: ziglang's, else clang]")
+@click.option("--version", metavar="VERSION", help="The tool's version.  [default: its @version]")
+@click.option("--json", "as_json", is_flag=True, help="Print what was made as JSON.")
+def build(
+    source: Path,
+    headers: tuple[Path, ...],
+    tag: str | None,
+    output: Path | None,
+    form: str,
+    arch: str,
+    cflags: tuple[str, ...],
+    vmlinux: str | None,
+    clang: str | None,
+    version: str | None,
+    as_json: bool,
+) -> None:
+    """Compile SOURCE, a .bpf.c file or a folder with one, to a package.
+
+    Beside the source, or in the folder given with -o, are written NAME.bpf.o, NAME.skel.json and
+    package.json. The structs of HEADER are what the tool reports; without one, those that its ring
+    buffers carry. One object serves all architectures where the source allows it.
+    """
+    workspace = Workspace()
+    made = workspace.build(
+        source,
+        headers,
+        architectures=[one.strip() for one in arch.split(",") if one.strip()],
+        cflags=cflags,
+        vmlinux=vmlinux,
+        clang=clang,
+        version=version,
+    )
+    if made.warnings:
+        click.echo(made.warnings, nl=False, err=True)
+    folder = output or (source if source.is_dir() else source.parent)
+    written = write_files(made.package, folder, form)
+    if tag:
+        workspace.keep(made.package, tag)
+    if as_json:
+        show_json(
+            "build",
+            name=made.package.name,
+            files=[str(path) for path in written],
+            tag=tag,
+            objects=[
+                {"platform": _platform(one), "digest": str(one.digest), "size": len(one.data)}
+                for one in made.package.objects
+            ],
+        )
+        return
+    for path in written:
+        click.echo(f"wrote {path} ({size_text(path.stat().st_size)})")
+    if tag:
+        click.echo(f"tagged {tag}")
+
+
+def write_files(package: Package, folder: Path, form: str) -> list[Path]:
+    """Write a package as files; the object for this machine has the plain name."""
+    folder.mkdir(parents=True, exist_ok=True)
+    first = _first(package)
+    files: dict[str, bytes] = {f"{package.name}.bpf.o": first.data}
+    for one in package.objects:
+        if one is not first and one.platform:
+            files[f"{package.name}.{one.platform.architecture}.bpf.o"] = one.data
+    files[f"{package.name}.skel.{form}"] = write_skeleton(package, first, form)
+    files[f"package.{form}"] = write_composed(package, first, form)
+    for name, data in files.items():
+        temporary = folder / f".{name}.tmp"
+        temporary.write_bytes(data)
+        temporary.replace(folder / name)
+    return [folder / name for name in files]
+
+
+def _first(package: Package) -> ObjectFile:
+    here = host_platform()
+    return next((one for one in package.objects if one.platform == here), package.objects[0])
+
+
+def _platform(one: ObjectFile) -> str:
+    return str(one.platform) if one.platform else "any"

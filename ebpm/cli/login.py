@@ -1,0 +1,47 @@
+"""``ebpm login`` and ``ebpm logout``."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from ebpm.api import Workspace
+from ebpm.config import Config
+from ebpm.oci.reference import is_host
+from ebpm.registry.credentials import Credential
+
+
+@click.command()
+@click.argument("registry")
+@click.option("-u", "--username", help="Ask for it if not given.")
+@click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
+@click.option("--plain-http", is_flag=True, help="Speak plain http to the registry.")
+def login(registry: str, username: str | None, password_stdin: bool, plain_http: bool) -> None:
+    """Log in to REGISTRY (host[:port]); the login is tried before it is kept."""
+    _check(registry)
+    username = username or click.prompt("Username", err=True)
+    if password_stdin:
+        password = sys.stdin.readline().rstrip("\r\n")
+    else:
+        password = click.prompt("Password", hide_input=True, err=True)
+    config = Config()
+    if plain_http:
+        config.plain_http.append(registry)
+    credential = Credential(str(username), str(password))
+    place = Workspace(config).client().login(registry, credential)
+    click.echo(f"logged in to {registry}; kept in {place}")
+
+
+@click.command()
+@click.argument("registry")
+def logout(registry: str) -> None:
+    """Forget the login of REGISTRY."""
+    _check(registry)
+    known = Workspace().client().logout(registry)
+    click.echo(f"logged out of {registry}" if known else f"there was no login for {registry}")
+
+
+def _check(registry: str) -> None:
+    if "/" in registry or not is_host(registry):
+        raise click.UsageError(f"{registry!r} is no registry: write its host[:port]")

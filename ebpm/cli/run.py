@@ -1,0 +1,220 @@
+"""``ebpm run``: the path that must start like a native tool. See RUN_OPTIONS for its options."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from ebpm import api
+from ebpm.btf import layout as kinds
+from ebpm.cli.options import RUN_OPTIONS, parse
+from ebpm.cli.report import interrupted, note, report, warn, write
+from ebpm.cli.signals import SignalWatch, Stalled
+from ebpm.config import Config
+from ebpm.errors import EbpmError, OutputFailed, UsageError
+from ebpm.output.stream import OutputClosed, Stream
+from ebpm.runtime.params import help_text, parse_arguments
+from ebpm.runtime.session import Session
+from ebpm.target import parse_target
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ebpm.cli.child import Child
+    from ebpm.output.sink import Sink
+    from ebpm.plainjson import Json
+    from ebpm.runtime.plan import Plan
+
+DEFAULT_VERSION = "0.1.0"  # what eunomia-bpf's tools say that do not say any
+_PID_VARIABLES = (
+    *("tgid", "target_tgid", "tgid_target", "targ_tgid", "filter_tgid"),
+    *("pid", "target_pid", "pid_target", "targ_pid", "filter_pid", "filtered_pid"),
+)
+_CHILD_INTERVAL = 0.1  # seconds between looks at a child, where the kernel has no pidfd
+_LOST_INTERVAL = 1.0  # seconds between two reports of losses
+
+
+def main(arguments: list[str]) -> int:
+    """Run a tool; give the exit status."""
+    debug = "--debug" in arguments
+    try:
+        return _run(arguments)
+    except EbpmError as error:
+        if debug:
+            raise
+        return report(error)
+    except KeyboardInterrupt:
+        return interrupted()
+
+
+def _run(arguments: list[str]) -> int:
+    options, rest = parse(RUN_OPTIONS, arguments)
+    if not rest:
+        raise UsageError("no TARGET: which tool shall run?", hint="ebpm run TARGET [TOOL OPTIONS]")
+    target, *words = rest
+    command: list[str] = []
+    if "--" in words:
+        at = words.index("--")
+        words, command = words[:at], words[at + 1 :]
+        if not command:
+            raise UsageError("there is no command after --")
+    config = Config()
+    parsed = parse_target(target)
+    if options["plain_http"]:
+        config.plain_http.append(target.partition("/")[0])
+    plan, data = api.Workspace(config).prepare(parsed, refresh=options["pull"] == "always")
+    tool = parse_arguments(plan, words)
+    if tool.help:
+        return _print(help_text(plan))
+    if tool.version:
+        return _print(f"{plan.version or DEFAULT_VERSION}\n")
+    if options["attach"]:
+        from ebpm.cli.hooks import move_hooks
+
+        move_hooks(plan, options["attach"])
+    return _Run(config, options, plan, data).run(
+        tool.values, command, verbose=bool(options["verbose"] or tool.verbose)
+    )
+
+
+def _print(text: str) -> int:
+    try:
+        Stream(1).write(text)
+    except OutputClosed:
+        pass
+    return 0
+
+
+class _Run:
+    """One run of a tool, from loading to the last event."""
+
+    def __init__(self, config: Config, options: dict[str, Any], plan: Plan, data: bytes) -> None:
+        self.config = config
+        self.plan = plan
+        self.data = data
+        self.json = bool(options["json"])
+        self.duration: float | None = options["duration"]
+        self.left: int | None = options["count"]
+        self.stream = _open_output(options["output"])
+        self.signals = SignalWatch()
+        self._lost, self._lost_at = 0, 0.0
+
+    def run(self, values: dict[str, Json], command: list[str], *, verbose: bool) -> int:
+        """Load, attach, print until the end; everything is detached when this returns."""
+        child = None
+        sink = self._sink()
+        try:
+            if command:
+                child, sink = self._child(command, values, sink)
+            show = write if verbose else None
+            with Session(
+                self.plan, self.data, values, libbpf=self.config.libbpf, show_log=show
+            ) as session:
+                self.signals.watch(session, self.stream)
+                self._loop(session, sink, child)
+        finally:
+            if child:
+                child.close()
+        if self.signals.status:
+            return self.signals.status
+        return child.status() if child else 0
+
+    def _loop(self, session: Session, sink: Sink, child: Child | None) -> None:
+        note(f"{self.plan.name} is attached; Ctrl-C ends it")
+        end = None if self.duration is None else time.monotonic() + self.duration
+        if self.duration is not None:
+            self.signals.end_by(self.duration)
+        try:
+            if child:
+                child.start()
+                if child.end is not None:
+                    session.watch(child.end)
+            while not session.stopped and not (child and child.poll()):
+                wait = None if end is None else end - time.monotonic()
+                if wait is not None and wait <= 0:
+                    break
+                if child and child.end is None:
+                    wait = _CHILD_INTERVAL if wait is None else min(wait, _CHILD_INTERVAL)
+                self._take(session, session.batches(wait), sink)
+                self._report_lost(session)
+            if self.left != 0:
+                self._take(session, session.remaining(), sink)
+        except (OutputClosed, Stalled):
+            pass  # nobody reads any more: that is the end, and no error
+        self._report_lost(session, final=True)
+
+    def _take(self, session: Session, batches: Any, sink: Sink) -> None:  # noqa: ANN401
+        for batch in batches:
+            if self.left is None:
+                sink.write(batch)
+                continue
+            taken = batch.head(self.left)
+            sink.write(taken)
+            self.left -= taken.count
+            if not self.left:
+                session.stop()
+                return
+
+    def _sink(self) -> Sink:
+        if self.json:
+            from ebpm.output.jsonl import JsonLines
+
+            return JsonLines(self.stream, named=len(self.plan.sources) > 1)
+        from ebpm.output.table import Table
+
+        return Table(self.stream, colour=self.config.colour and self.stream.is_terminal())
+
+    def _child(self, command: list[str], values: dict[str, Json], sink: Sink) -> tuple[Child, Sink]:
+        """Fork the command, and arrange that only it is seen: by a variable, else by a filter."""
+        from ebpm.cli.child import Child
+        from ebpm.output.filter import PID_FIELDS, ProcessFilter
+
+        child = Child(command)
+        variable = pid_variable(self.plan)
+        if variable is not None:
+            values.setdefault(variable, child.pid)
+            return child, sink
+        names = {
+            member.name
+            for source in self.plan.sources
+            if source.layout
+            for member in source.layout.members
+        }
+        if not names.intersection(PID_FIELDS):
+            warn(f"{self.plan.name} does not tell processes apart: the events of all are shown")
+        return child, ProcessFilter(sink, child.pid)
+
+    def _report_lost(self, session: Session, *, final: bool = False) -> None:
+        """Say how many events are lost, when there are more; not more often than people read."""
+        now = time.monotonic()
+        if not final and now - self._lost_at < _LOST_INTERVAL:
+            return
+        self._lost_at = now
+        lost = session.lost
+        if lost > self._lost:
+            warn(f"{self.plan.name}: {lost - self._lost} events were lost ({lost} in all)")
+            self._lost = lost
+        elif final and not lost and session.overflowed:
+            names = ", ".join(session.overflowed)
+            warn(f"{self.plan.name}: {names} was full; the program does not count what it lost")
+
+
+def pid_variable(plan: Plan) -> str | None:
+    """Find the variable that limits a tool to one process, by its name or its option's."""
+    numbers = [one for one in plan.variables if one.layout.kind == kinds.INT]
+    for name in _PID_VARIABLES:
+        for variable in numbers:
+            if name in (variable.name, variable.long):
+                return variable.name
+    return None
+
+
+def _open_output(path: str | None) -> Stream:
+    if path is None or path == "-":
+        return Stream(1)
+    try:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+        return Stream(os.open(path, flags, 0o644), path)
+    except OSError as error:
+        raise OutputFailed(f"cannot open {path}: {error.strerror}") from None

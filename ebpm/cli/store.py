@@ -1,0 +1,169 @@
+"""``ebpm list``, ``inspect``, ``tag`` and ``remove``: what the store holds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from ebpm.api import Workspace, host_platform
+from ebpm.cli.view import show_json, show_table, size_text
+from ebpm.errors import EbpmError
+from ebpm.oci.descriptor import Descriptor
+from ebpm.oci.manifest import Index
+from ebpm.oci.store import Source, fetch_manifest
+from ebpm.output.escape import escape
+from ebpm.package import artifact
+from ebpm.package.meta import write_meta
+from ebpm.package.model import Package
+from ebpm.target import LAYOUT, NAME, REMOTE, parse_target
+
+
+@click.command(name="list")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def list_packages(as_json: bool) -> None:
+    """List the packages in the store."""
+    rows = [
+        _row(store, entry)
+        for store in Workspace().stores()
+        for entry in store.entries()
+        if entry.ref_name
+    ]
+    rows.sort(key=lambda row: str(row["reference"]))
+    if as_json:
+        show_json("list", packages=rows)
+        return
+    if not rows:
+        click.echo("the store is empty: `ebpm build -t NAME SOURCE` or `ebpm pull REF` fills it")
+        return
+    headers = ["REFERENCE", "VERSION", "DIGEST", "SIZE", "PLATFORMS", "DESCRIPTION"]
+    show_table(headers, [_cells(row) for row in rows])
+
+
+def _row(store: Source, entry: Descriptor) -> dict[str, Any]:
+    row: dict[str, Any] = {"reference": entry.ref_name, "digest": str(entry.digest)}
+    try:
+        found = fetch_manifest(store, entry)
+        parts = found.manifests if isinstance(found, Index) else (entry,)
+        unique = {str(one.digest): one for one in parts}
+        sizes = [
+            sum(b.size for b in fetch_manifest(store, one).children) for one in unique.values()
+        ]
+        prefix = "org.opencontainers.image."
+        row["version"] = found.annotations.get(f"{prefix}version")
+        row["description"] = found.annotations.get(f"{prefix}description")
+        row["size"] = sum(sizes)
+        row["platforms"] = [str(one) for one in artifact.platforms(store, entry)]
+    except EbpmError as error:
+        row["error"] = f"{error.code}: {error.message}"
+    return row
+
+
+def _cells(row: dict[str, Any]) -> list[str]:
+    digest = str(row["digest"]).partition(":")[2][:12]
+    if "error" in row:
+        return [row["reference"], "-", digest, "-", "-", row["error"]]
+    platforms = ",".join(one.removeprefix("linux/") for one in row["platforms"])
+    text = row["description"] or ""
+    version = row["version"] or "-"
+    return [row["reference"], version, digest, size_text(row["size"]), platforms, text]
+
+
+@click.command()
+@click.argument("target")
+@click.option("--json", "as_json", is_flag=True, help="Print all metadata as JSON.")
+def inspect(target: str, as_json: bool) -> None:
+    """Show what a package is: its programs and hooks, options, and what it reports."""
+    parsed = parse_target(target)
+    workspace = Workspace()
+    if parsed.kind in (LAYOUT, REMOTE, NAME):
+        source, root = workspace.locate(parsed)
+        packed = artifact.choose(source, root, host_platform())
+        package, digest = packed.package, str(root.digest)
+        size, object_digest = packed.layer.size, str(packed.layer.digest)
+        platforms = [str(one) for one in artifact.platforms(source, root)]
+    else:
+        package, digest = workspace.read(parsed), None
+        one = package.object_for(host_platform())
+        size, object_digest = len(one.data), str(one.digest)
+        platforms = [str(one.platform)] if one.platform else []
+    if as_json:
+        show_json(
+            "package",
+            name=package.name,
+            version=package.version,
+            license=package.license,
+            digest=digest,
+            object={"digest": object_digest, "size": size},
+            platforms=platforms,
+            build=_build(package),
+            meta=write_meta(package),
+        )
+        return
+    _show(package, digest, size, platforms)
+
+
+def _build(package: Package) -> dict[str, Any] | None:
+    made = package.build
+    if made is None:
+        return None
+    return {"compiler": made.compiler, "flags": list(made.flags), "inputs": dict(made.inputs)}
+
+
+def _show(package: Package, digest: str | None, size: int, platforms: list[str]) -> None:
+    doc = package.documentation
+    facts = [
+        ("name", package.name),
+        ("version", package.version),
+        ("description", doc.brief or doc.description),
+        ("license", package.license),
+        ("digest", digest),
+        ("object", size_text(size)),
+        ("platforms", ", ".join(platforms) or None),
+        ("compiler", package.build.compiler if package.build else None),
+    ]
+    for name, value in facts:
+        if value:
+            click.echo(f"{name + ':':<13}{escape(value)}")
+    _section("programs", [[one.name, one.attach] for one in package.programs])
+    _section(
+        "options",
+        [
+            [f"--{(one.option and one.option.long) or one.name}", one.type, one.description or ""]
+            for _, one in package.variables
+        ],
+    )
+    for export in package.exports:
+        _section(
+            f"reports {export.name}",
+            [[one.name, one.type, one.description or ""] for one in export.members],
+        )
+
+
+def _section(title: str, rows: list[list[str]]) -> None:
+    if not rows:
+        return
+    click.echo(f"\n{escape(title)}:")
+    widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
+    for row in rows:
+        line = "  ".join(escape(cell).ljust(width) for cell, width in zip(row, widths, strict=True))
+        click.echo(f"  {line.rstrip()}")
+
+
+@click.command()
+@click.argument("source")
+@click.argument("name")
+def tag(source: str, name: str) -> None:
+    """Give a package of the store a second name, e.g. the one it will be pushed under."""
+    click.echo(f"tagged {Workspace().tag(parse_target(source), name)}")
+
+
+@click.command()
+@click.argument("references", nargs=-1, required=True, metavar="REF...")
+def remove(references: tuple[str, ...]) -> None:
+    """Remove packages from the store, and what no other package needs."""
+    store = Workspace().store()
+    for reference in references:
+        name = parse_target(reference).full_name
+        store.untag(name)
+        click.echo(f"removed {name}")

@@ -1,0 +1,154 @@
+"""What the user decided: folders, programs, registries. Flag > environment > file > default.
+
+The only module that reads the environment and our configuration file. On the path of ``ebpm run``.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from ebpm.errors import InvalidConfig
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+_KEYS = {"indexes": list, "plain_http": list, "store": str, "ca_file": str}
+
+
+class Config:
+    """Settings, looked up once.
+
+    Args:
+        environment: os.environ, or what stands for it in tests.
+        uid: the effective user.
+    """
+
+    def __init__(
+        self, environment: Mapping[str, str] | None = None, uid: int | None = None
+    ) -> None:
+        self.environment = os.environ if environment is None else environment
+        self.uid = os.geteuid() if uid is None else uid
+        self.config_file = self.get("EBPM_CONFIG") or f"{self._folder('config')}/config.yaml"
+        settings = self._read_file()
+        self.store = self.get("EBPM_STORE") or settings.get("store") or self._default_store()
+        self.lower_stores = [] if self.get("EBPM_STORE") else self._invoking_store()
+        self.cache = self.get("EBPM_CACHE") or self._folder("cache")
+        self.libbpf = self.get("EBPM_LIBBPF")
+        self.clang = self.get("EBPM_CLANG")
+        self.ca_file = self.get("SSL_CERT_FILE") or settings.get("ca_file")
+        self.indexes: list[str] = settings.get("indexes", [])
+        self.plain_http: list[str] = settings.get("plain_http", [])
+
+    def get(self, name: str) -> str | None:
+        """Read a variable; an empty one counts as unset."""
+        return self.environment.get(name) or None
+
+    @property
+    def colour(self) -> bool:
+        """Whether a terminal may be coloured (no-color.org)."""
+        return not self.get("NO_COLOR") and self.get("TERM") != "dumb"
+
+    @property
+    def source_date(self) -> int:
+        """SOURCE_DATE_EPOCH, seconds; 0 where it is not set (reproducible-builds.org)."""
+        text = self.get("SOURCE_DATE_EPOCH") or "0"
+        if not text.isdecimal() or int(text) >= 1 << 37:
+            raise InvalidConfig(f"SOURCE_DATE_EPOCH is {text!r}, not seconds since 1970")
+        return int(text)
+
+    @property
+    def credential_files(self) -> list[str]:
+        """Where logins may be, as podman and docker look for them (containers-auth.json(5))."""
+        named = self.get("REGISTRY_AUTH_FILE")
+        if named:
+            return [named]
+        runtime = self.get("XDG_RUNTIME_DIR")
+        files = [f"{runtime}/containers/auth.json"] if runtime else []
+        base = self.get("XDG_CONFIG_HOME") or f"{self._home()}/.config"
+        return [*files, f"{base}/containers/auth.json", self.docker_config]
+
+    @property
+    def docker_config(self) -> str:
+        """Docker's config.json: where a login is kept."""
+        return f"{self.get('DOCKER_CONFIG') or self._home() + '/.docker'}/config.json"
+
+    # --- folders ---------------------------------------------------------------------------------
+
+    def _default_store(self) -> str:
+        """Tell where our store is: local builds live in it, so it is data and not cache."""
+        return f"{self._folder('data')}/store"
+
+    def _invoking_store(self) -> list[str]:
+        """Find the store of the user behind sudo: root reads it and never writes to it."""
+        uid = self.get("SUDO_UID")
+        if self.uid != 0 or not uid or not uid.isdecimal() or uid == "0":
+            return []
+        import pwd
+
+        try:
+            home = pwd.getpwuid(int(uid)).pw_dir
+        except (KeyError, OverflowError):
+            return []
+        return [f"{home}/.local/share/ebpm/store"]
+
+    def _folder(self, kind: str) -> str:
+        """Tell the folder of a kind: data, cache or config."""
+        if self.uid == 0:  # the system's: sudo may or may not have kept a user's HOME
+            return {"data": "/var/lib/ebpm", "cache": "/var/cache/ebpm", "config": "/etc/ebpm"}[
+                kind
+            ]
+        if sys.platform == "linux":
+            # What platformdirs says here, at a tenth of the start-up time; a test compares them.
+            variable, default = {
+                "data": ("XDG_DATA_HOME", ".local/share"),
+                "cache": ("XDG_CACHE_HOME", ".cache"),
+                "config": ("XDG_CONFIG_HOME", ".config"),
+            }[kind]
+            base = self.get(variable)
+            return f"{base if base and os.path.isabs(base) else self._home() + '/' + default}/ebpm"
+        import platformdirs  # type: ignore[unreachable, unused-ignore]
+
+        return str(getattr(platformdirs, f"user_{kind}_dir")("ebpm", appauthor=False))
+
+    def _home(self) -> str:
+        return (
+            os.path.expanduser("~") if self.environment is os.environ else self.environment["HOME"]
+        )
+
+    # --- the file --------------------------------------------------------------------------------
+
+    def _read_file(self) -> dict[str, Any]:
+        try:
+            with open(self.config_file, "rb") as file:
+                text = file.read()
+        except (FileNotFoundError, NotADirectoryError):
+            return {}
+        except OSError as error:
+            raise InvalidConfig(f"cannot read {self.config_file}: {error.strerror}") from None
+        import yaml
+
+        try:
+            data = yaml.safe_load(text) or {}
+        except (yaml.YAMLError, ValueError, RecursionError) as error:
+            raise InvalidConfig(f"{self.config_file} is not YAML: {error}") from None
+        if not isinstance(data, dict):
+            raise InvalidConfig(f"{self.config_file} is not a mapping of settings")
+        for key, value in data.items():
+            self._check(key, value)
+        return data
+
+    def _check(self, key: object, value: object) -> None:
+        from difflib import get_close_matches
+
+        if key not in _KEYS:
+            near = get_close_matches(str(key), _KEYS, 1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(_KEYS)}"
+            raise InvalidConfig(f"{self.config_file}: unknown setting {key!r}", hint=hint)
+        many = _KEYS[str(key)] is list
+        items = value if isinstance(value, list) else [value]
+        if many is not isinstance(value, list) or not all(isinstance(one, str) for one in items):
+            words = "a list of texts" if many else "text"
+            raise InvalidConfig(f"{self.config_file}: {key} is not {words}")

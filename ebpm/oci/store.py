@@ -1,0 +1,145 @@
+"""What every place that holds artifacts can do: a registry, our store, a layout folder, memory."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from typing import Protocol
+
+from ebpm.errors import (
+    BlobNotFound,
+    DigestMismatch,
+    InvalidManifest,
+    ManifestNotFound,
+    SizeMismatch,
+)
+from ebpm.oci.descriptor import Descriptor
+from ebpm.oci.manifest import LARGEST, AnyManifest, parse_manifest
+
+CHUNK = 1 << 20
+
+
+class Source(Protocol):
+    """A place to read from."""
+
+    def resolve(self, name: str) -> Descriptor:
+        """Find the manifest that a tag or digest names.
+
+        Raises:
+            ManifestNotFound: there is none.
+        """
+
+    def open(self, descriptor: Descriptor) -> AbstractContextManager[Iterator[bytes]]:
+        """Open content as chunks of at most CHUNK bytes, which nobody has checked yet.
+
+        Raises:
+            BlobNotFound, ManifestNotFound: it is not there.
+        """
+
+
+class Target(Protocol):
+    """A place to write to."""
+
+    def session(self) -> AbstractContextManager[object]:
+        """Keep what is written and not yet named from being cleaned away."""
+
+    def has(self, descriptor: Descriptor) -> bool:
+        """Whether the content is there in full."""
+
+    def put(self, descriptor: Descriptor, chunks: Iterable[bytes]) -> None:
+        """Write content; when this returns it is there in full, when it raises it is not there."""
+
+    def tag(self, descriptor: Descriptor, name: str, raw: bytes) -> None:
+        """Put a manifest under a name; all it refers to must be there already."""
+
+
+class Store(Source, Target, Protocol):
+    """A place to read from and write to."""
+
+
+def verified(chunks: Iterable[bytes], descriptor: Descriptor) -> Iterator[bytes]:
+    """Pass chunks on; raise at the end, or as soon as there are too many, if they are not right.
+
+    The last chunk is held back until all bytes are known to be right, so that a reader that stops
+    at the promised size cannot miss the check.
+
+    Raises:
+        SizeMismatch, DigestMismatch: the bytes are not the ones described.
+    """
+    seen = hashlib.new(descriptor.digest.algorithm)
+    size = 0
+    held = b""
+    for chunk in chunks:
+        size += len(chunk)
+        if size > descriptor.size:
+            raise SizeMismatch(f"{descriptor.digest} has more than its {descriptor.size} bytes")
+        seen.update(chunk)
+        if held:
+            yield held
+        held = chunk
+    if size != descriptor.size:
+        raise SizeMismatch(f"{descriptor.digest} has {size} bytes instead of {descriptor.size}")
+    if seen.hexdigest() != descriptor.digest.hex:
+        raise DigestMismatch(f"the bytes do not hash to {descriptor.digest}")
+    if held:
+        yield held
+
+
+def fetch(source: Source, descriptor: Descriptor, limit: int) -> bytes:
+    """Read content into memory, checked.
+
+    Raises:
+        InvalidManifest: it says that it is larger than ``limit`` bytes.
+    """
+    if descriptor.size > limit:
+        raise InvalidManifest(f"{descriptor.digest} has {descriptor.size} bytes, more than {limit}")
+    with source.open(descriptor) as chunks:
+        return b"".join(verified(chunks, descriptor))
+
+
+def fetch_manifest(source: Source, descriptor: Descriptor) -> AnyManifest:
+    """Read a manifest or index, checked and parsed from the very bytes that were checked."""
+    return parse_manifest(fetch(source, descriptor, LARGEST), descriptor.media_type)
+
+
+class MemoryStore:
+    """Artifacts in memory: what a package is before it is anywhere else."""
+
+    def __init__(self) -> None:
+        self.blobs: dict[str, bytes] = {}
+        self.tags: dict[str, Descriptor] = {}
+
+    def add(self, data: bytes, descriptor: Descriptor) -> Descriptor:
+        """Put bytes in that were just described."""
+        self.blobs[str(descriptor.digest)] = data
+        return descriptor
+
+    def resolve(self, name: str) -> Descriptor:
+        """Find what was tagged."""
+        if name not in self.tags:
+            raise ManifestNotFound(f"nothing is tagged {name}")
+        return self.tags[name]
+
+    def open(self, descriptor: Descriptor) -> AbstractContextManager[Iterator[bytes]]:
+        """Read bytes."""
+        if str(descriptor.digest) not in self.blobs:
+            raise BlobNotFound(f"{descriptor.digest} is not there")
+        return nullcontext(iter((self.blobs[str(descriptor.digest)],)))
+
+    def session(self) -> AbstractContextManager[object]:
+        """Need nothing."""
+        return nullcontext()
+
+    def has(self, descriptor: Descriptor) -> bool:
+        """Whether it is there."""
+        return str(descriptor.digest) in self.blobs
+
+    def put(self, descriptor: Descriptor, chunks: Iterable[bytes]) -> None:
+        """Keep bytes, checked."""
+        self.blobs[str(descriptor.digest)] = b"".join(verified(chunks, descriptor))
+
+    def tag(self, descriptor: Descriptor, name: str, raw: bytes) -> None:
+        """Keep a manifest under a name."""
+        self.put(descriptor, [raw])
+        self.tags[name] = descriptor

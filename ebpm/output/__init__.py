@@ -1,0 +1,1 @@
+"""Batches to people and programs: tables, JSON lines."""

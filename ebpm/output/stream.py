@@ -1,0 +1,51 @@
+"""Where output goes: a file descriptor that may be slow, full or gone."""
+
+from __future__ import annotations
+
+import os
+
+from ebpm.errors import OutputFailed
+
+
+class OutputClosed(Exception):  # not a failure: the reader has seen enough
+    """The reader of a pipe has gone away."""
+
+
+class Stream:
+    """Bytes to a descriptor. Nothing is kept back: what is written is out, or an exception.
+
+    Args:
+        fd: an open descriptor; :meth:`close` leaves it open.
+        name: for errors.
+    """
+
+    def __init__(self, fd: int, name: str = "standard output") -> None:
+        self.fd = fd
+        self.name = name
+        self.writing = False  # inside a write(2) that may block; signal handlers look at it
+
+    def write(self, text: str) -> None:
+        """Write text as UTF-8, whatever the locale says.
+
+        Raises:
+            OutputClosed: nobody reads the pipe any more.
+            OutputFailed: the disk is full, or the descriptor is not writable.
+        """
+        data = memoryview(text.encode("utf-8", "backslashreplace"))
+        self.writing = True
+        try:
+            while data:
+                data = data[os.write(self.fd, data) :]
+        except BrokenPipeError:
+            raise OutputClosed from None
+        except OSError as error:
+            raise OutputFailed(f"cannot write to {self.name}: {error.strerror}") from None
+        finally:
+            self.writing = False
+
+    def is_terminal(self) -> bool:
+        """Whether a person reads it."""
+        try:
+            return os.isatty(self.fd)
+        except OSError:
+            return False

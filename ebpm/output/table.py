@@ -1,0 +1,115 @@
+"""Events as a table, in eunomia-bpf's column layout.
+
+The header is TIME padded to 9, then each name in capitals, padded to 6, and two spaces. A value
+begins below its header; where the one before has run over that place, and for the first column
+always, one space separates them.
+"""
+
+from __future__ import annotations
+
+import time
+
+from ebpm.btf import layout as kinds
+from ebpm.output.escape import escape
+from ebpm.output.values import json_value
+from ebpm.plainjson import dumps
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ebpm.btf.layout import Layout, Member
+    from ebpm.event import Batch, Source
+    from ebpm.output.stream import Stream
+
+_NAME_WIDTH, _GAP = 6, 2
+_BOLD, _PLAIN = "\x1b[1m", "\x1b[0m"
+
+
+class Table:
+    """A sink that prints rows as they come.
+
+    Args:
+        stream: where to.
+        colour: whether headers may be emphasised.
+    """
+
+    def __init__(self, stream: Stream, *, colour: bool = False) -> None:
+        self._stream = stream
+        self._colour = colour
+        self._columns: dict[str, Columns] = {}
+        self._last: Source | None = None  # whose header stands above the rows
+
+    def write(self, batch: Batch) -> None:
+        """Print the records of a batch; a header first where another source had the word."""
+        source = batch.source
+        lines = []
+        if self._last is not source:
+            lines.append(self._header(source))
+            self._last = source
+        clock = time.strftime("%H:%M:%S")
+        if source.layout is None:
+            lines += [_raw_row(clock, bytes(record)) for record in batch.records()]
+        else:
+            columns = self._of(source)
+            lines += [columns.row(clock, source.read(record, 0)) for record in batch.records()]
+        lines.append("")
+        self._stream.write("\n".join(lines))
+
+    def _header(self, source: Source) -> str:
+        text = self._of(source).header if source.layout else "TIME     SIZE    DATA"
+        return f"{_BOLD}{text}{_PLAIN}" if self._colour else text
+
+    def _of(self, source: Source) -> Columns:
+        if source.name not in self._columns:
+            assert source.layout is not None
+            self._columns[source.name] = Columns(source.layout)
+        return self._columns[source.name]
+
+
+class Columns:
+    """The header of a struct's table, and rows that stand below it."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._places: list[tuple[str, Layout, int]] = []  # member, its layout, its column
+        header = "TIME     "
+        for member in _named(layout):
+            self._places.append((member.name, member.layout, len(header)))
+            header += f"{member.name.upper():<{_NAME_WIDTH}}" + " " * _GAP
+        self.header = header
+
+    def row(self, clock: str, fields: dict[str, Any]) -> str:
+        """Write the row of a decoded struct."""
+        line = f"{clock:<8} "
+        for name, layout, place in self._places:
+            line = line.ljust(place) if place > len(line) else line + " "
+            line += value_text(layout, fields.get(name))
+        return line
+
+
+def _named(layout: Layout) -> list[Member]:
+    """List the members, those of anonymous members in their place."""
+    found: list[Member] = []
+    for member in layout.members:
+        found += [member] if member.name else _named(member.layout)
+    return found
+
+
+def value_text(layout: Layout, value: Any) -> str:  # noqa: ANN401  # decoded
+    """Write a value as a cell: text as it is but for hostile characters, the rest as JSON."""
+    if value is None:
+        return "-"
+    if layout.kind == kinds.STRING:
+        return escape(value)
+    if layout.kind == kinds.BOOL:
+        return "true" if value else "false"
+    if layout.kind == kinds.ENUM:
+        return escape(str(value))
+    if isinstance(value, int):
+        return str(value)
+    plain = json_value(layout, value)
+    return escape(plain if isinstance(plain, str) else dumps(plain))
+
+
+def _raw_row(clock: str, record: bytes) -> str:
+    return f"{clock:<8}  {len(record):<7} {record.hex()}"

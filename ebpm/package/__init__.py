@@ -1,0 +1,1 @@
+"""What a tool is: its model, and one codec for each form that it travels in."""

@@ -1,0 +1,1 @@
+"""From plan to events: the only room that talks to the kernel."""

@@ -1,0 +1,1 @@
+"""libbpf and the system calls beside it, behind types. Nothing above this folder sees ctypes."""

@@ -1,0 +1,336 @@
+"""libbpf's objects as Python's: open, load, attach, look up, close.
+
+Every failure is an :class:`LibbpfError` with the errno; the rooms above turn it into words.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+
+from ebpm.errors import LibbpfMissing
+from ebpm.runtime.libbpf.prototypes import PROTOTYPES, PrintFunction
+from ebpm.runtime.libbpf.structs import LinkCreateOptions, OpenOptions, TcHook, TcOptions
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+WARN, INFO, DEBUG = 0, 1, 2
+_LINE_LIMIT = 4096
+_LOG_LIMIT = 1 << 24  # what the kernel's verifier may write; libbpf passes it on in one call
+
+
+class LibbpfError(OSError):
+    """A call failed: ``errno`` (libbpf's own begin at 4000), ``call`` is the C function."""
+
+    def __init__(self, number: int, call: str, text: str) -> None:
+        super().__init__(number, text)
+        self.call = call
+
+
+class Libbpf:
+    """A loaded libbpf.
+
+    Args:
+        path: of the shared library; None for the system's ``libbpf.so.1``.
+
+    Raises:
+        LibbpfMissing: there is none, or one older than 1.0.
+    """
+
+    def __init__(self, path: str | None = None) -> None:
+        try:
+            self._library = ctypes.CDLL(path or "libbpf.so.1", use_errno=True)
+            major = self._library.libbpf_major_version
+        except OSError as error:
+            raise LibbpfMissing(f"libbpf cannot be loaded: {error}") from None
+        except AttributeError:
+            raise LibbpfMissing(f"{path or 'libbpf.so.1'} is older than libbpf 1.0") from None
+        if major() < 1:
+            raise LibbpfMissing(f"{path or 'libbpf.so.1'} is older than libbpf 1.0")
+        self._log: Callable[[int, str], None] = lambda _level, _line: None
+        self._log_level = WARN
+        self._print = PrintFunction(self._printed)  # kept: libbpf holds no reference
+        self.function("libbpf_set_print")(self._print)
+
+    def function(self, name: str) -> Any:  # noqa: ANN401  # a foreign function
+        """Get a C function with its prototype set."""
+        found = getattr(self._library, name)  # kept by ctypes: lib["name"] would be a new one
+        if found.argtypes is None:
+            found.restype, found.argtypes = PROTOTYPES[name]
+        return found
+
+    @property
+    def version(self) -> str:
+        """The version, as ``v1.1``."""
+        return str(self.function("libbpf_version_string")().decode())
+
+    def capture(self, log: Callable[[int, str], None], level: int) -> None:
+        """Send libbpf's log lines of a level (WARN, INFO, DEBUG) and below to a function."""
+        self._log, self._log_level = log, level
+
+    def _printed(self, level: int, form: int, arguments: int) -> int:
+        if level <= self._log_level:
+            # The verifier's whole log comes as one argument of one line.
+            whole = b" LOAD LOG --" in ctypes.string_at(form)
+            buffer = ctypes.create_string_buffer(_LOG_LIMIT if whole else _LINE_LIMIT)
+            _vsnprintf()(buffer, len(buffer), form, arguments)
+            self._log(level, buffer.value.decode("utf-8", "replace").rstrip("\n"))
+        return 0
+
+    def check(self, name: str, *arguments: Any) -> int:  # noqa: ANN401
+        """Call a function that returns a negative errno on failure."""
+        result = self.function(name)(*arguments)
+        if result < 0:
+            raise LibbpfError(-result, name, self.text_of(-result))
+        return int(result)
+
+    def pointer(self, name: str, *arguments: Any) -> Any:  # noqa: ANN401
+        """Call a function that returns NULL and sets errno on failure."""
+        ctypes.set_errno(0)
+        result = self.function(name)(*arguments)
+        if not result:
+            number = ctypes.get_errno()
+            raise LibbpfError(number, name, self.text_of(number))
+        return result
+
+    def text_of(self, number: int) -> str:
+        """Say an errno, or one of libbpf's own codes, in words."""
+        if number < 4000:
+            return os.strerror(number)
+        buffer = ctypes.create_string_buffer(256)
+        self.function("libbpf_strerror")(number, buffer, len(buffer))
+        return buffer.value.decode()
+
+
+def _vsnprintf() -> Any:  # noqa: ANN401
+    function = ctypes.CDLL(None).vsnprintf
+    function.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p, ctypes.c_void_p]
+    return function
+
+
+class BpfObject:
+    """``struct bpf_object``: opened from memory; the kernel knows of it only after :meth:`load`.
+
+    Args:
+        library: libbpf.
+        data: the ELF file.
+        name: of the object; internal maps are named after it.
+        btf_path: BTF to relocate against instead of the running kernel's.
+    """
+
+    def __init__(
+        self, library: Libbpf, data: bytes, name: str, btf_path: str | None = None
+    ) -> None:
+        self.library = library
+        self._data = data  # libbpf copies what it needs; kept for as long as it may not have
+        options = OpenOptions(
+            sz=ctypes.sizeof(OpenOptions),
+            object_name=name.encode(),
+            btf_custom_path=os.fsencode(btf_path) if btf_path else None,
+        )
+        call = "bpf_object__open_mem"
+        self._handle = library.pointer(call, data, len(data), ctypes.byref(options))
+        for one in self.maps():  # nothing is pinned that nobody asked for
+            library.check("bpf_map__set_pin_path", one._handle, None)  # noqa: SLF001
+
+    def programs(self) -> list[Program]:
+        """List the programs in the object's order."""
+        handles = self._walk("bpf_object__next_program")
+        return [Program(self.library, handle) for handle in handles]
+
+    def maps(self) -> list[Map]:
+        """List the maps, internal ones included."""
+        return [Map(self.library, handle) for handle in self._walk("bpf_object__next_map")]
+
+    def map(self, name: str) -> Map | None:
+        """Find a map by its name, or a data section's by the section's."""
+        find = self.library.function("bpf_object__find_map_by_name")
+        handle = find(self._handle, name.encode())
+        return Map(self.library, handle) if handle else None
+
+    def _walk(self, name: str) -> list[Any]:
+        found, handle = [], None
+        step = self.library.function(name)
+        while handle := step(self._handle, handle):
+            found.append(handle)
+        return found
+
+    def load(self) -> None:
+        """Create the maps and load the programs."""
+        self.library.check("bpf_object__load", self._handle)
+
+    def close(self) -> None:
+        """Close it; programs that nothing holds are unloaded. May be called twice."""
+        if self._handle:
+            self.library.function("bpf_object__close")(self._handle)
+            self._handle = None
+
+
+class Program:
+    """``struct bpf_program`` of an object that is open."""
+
+    def __init__(self, library: Libbpf, handle: Any) -> None:  # noqa: ANN401
+        self._library = library
+        self._handle = handle
+        self.name: str = library.function("bpf_program__name")(handle).decode()
+        self.section: str = library.function("bpf_program__section_name")(handle).decode()
+
+    @property
+    def fd(self) -> int:
+        """The file descriptor; the program must be loaded."""
+        return self._library.check("bpf_program__fd", self._handle)
+
+    def attach(self) -> Link:
+        """Attach to what the section's name says."""
+        return Link(self._library, self._library.pointer("bpf_program__attach", self._handle))
+
+    def attach_link(self, target: int, attach_type: int, flags: int) -> LinkDescriptor:
+        """Attach by BPF_LINK_CREATE, to an interface index or a file descriptor (Linux 5.9)."""
+        options = LinkCreateOptions(sz=ctypes.sizeof(LinkCreateOptions), flags=flags)
+        arguments = (self.fd, target, attach_type, ctypes.byref(options))
+        return LinkDescriptor(self._library.check("bpf_link_create", *arguments))
+
+    def attach_xdp(self, ifindex: int, flags: int) -> XdpAttachment:
+        """Attach to an interface by netlink, for kernels without XDP links."""
+        self._library.check("bpf_xdp_attach", ifindex, self.fd, flags, None)
+        return XdpAttachment(self._library, ifindex, flags)
+
+    def attach_tc(
+        self, ifindex: int, point: int, handle: int, priority: int, parent: int
+    ) -> TcAttachment:
+        """Attach as a filter of clsact, a queueing discipline that is made where it is absent."""
+        hook = TcHook(ctypes.sizeof(TcHook), ifindex, point, parent)
+        created = False
+        try:
+            self._library.check("bpf_tc_hook_create", ctypes.byref(hook))
+            created = True
+        except LibbpfError as error:
+            if error.errno != errno.EEXIST:
+                raise
+        options = TcOptions(ctypes.sizeof(TcOptions), self.fd, 0, 0, handle, priority)
+        self._library.check("bpf_tc_attach", ctypes.byref(hook), ctypes.byref(options))
+        return TcAttachment(self._library, hook, options, created)
+
+
+class Link:
+    """``struct bpf_link``: an attachment that ends with :meth:`close` or with the process."""
+
+    def __init__(self, library: Libbpf, handle: Any) -> None:  # noqa: ANN401
+        self._library = library
+        self._handle = handle
+
+    def close(self) -> None:
+        """Detach. May be called twice."""
+        if self._handle:
+            self._library.function("bpf_link__destroy")(self._handle)
+            self._handle = None
+
+
+class LinkDescriptor:
+    """A bpf_link known by its file descriptor alone."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    def close(self) -> None:
+        """Detach. May be called twice."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+class XdpAttachment:
+    """An XDP program set by netlink, which outlives the process unless it is closed."""
+
+    def __init__(self, library: Libbpf, ifindex: int, flags: int) -> None:
+        self._library, self._ifindex, self._flags = library, ifindex, flags
+
+    def close(self) -> None:
+        """Detach; an interface that is gone has detached it already. May be called twice."""
+        if self._ifindex:
+            self._library.function("bpf_xdp_detach")(self._ifindex, self._flags, None)
+            self._ifindex = 0
+
+
+class TcAttachment:
+    """A filter of clsact, which outlives the process unless it is closed."""
+
+    def __init__(self, library: Libbpf, hook: TcHook, options: TcOptions, created: bool) -> None:
+        self._library, self._hook, self._options = library, hook, options
+        self.ifindex: int = hook.ifindex
+        self.created = created  # whether the queueing discipline is ours
+        self._open = True
+
+    def close(self) -> None:
+        """Remove our filter and no other. May be called twice."""
+        if self._open:
+            self._open = False
+            own = TcOptions(sz=ctypes.sizeof(TcOptions))
+            own.handle, own.priority = self._options.handle, self._options.priority
+            self._library.function("bpf_tc_detach")(ctypes.byref(self._hook), ctypes.byref(own))
+
+    def remove_hook(self) -> None:
+        """Remove the queueing discipline with whatever filters it has."""
+        both = TcHook(ctypes.sizeof(TcHook), self.ifindex, 3, 0)
+        self._library.function("bpf_tc_hook_destroy")(ctypes.byref(both))
+
+
+class Map:
+    """``struct bpf_map`` of an object that is open."""
+
+    def __init__(self, library: Libbpf, handle: Any) -> None:  # noqa: ANN401
+        self._library = library
+        self._handle = handle
+        self.name: str = library.function("bpf_map__name")(handle).decode()
+
+    @property
+    def fd(self) -> int:
+        """The file descriptor; the object must be loaded."""
+        return self._library.check("bpf_map__fd", self._handle)
+
+    @property
+    def type(self) -> int:
+        """The ``enum bpf_map_type``."""
+        return int(self._library.function("bpf_map__type")(self._handle))
+
+    @property
+    def max_entries(self) -> int:
+        """The capacity; bytes for a ring buffer."""
+        return int(self._library.function("bpf_map__max_entries")(self._handle))
+
+    def initial_value(self) -> InitialValue | None:
+        """Get at a data section's bytes before it is loaded; None for other maps."""
+        size = ctypes.c_size_t()
+        get = self._library.function("bpf_map__initial_value")
+        address = get(self._handle, ctypes.byref(size))
+        return InitialValue(address, size.value) if address else None
+
+    def update(self, key: bytes, value: bytes, flags: int = 0) -> None:
+        """Put an entry in."""
+        self._library.check("bpf_map_update_elem", self.fd, key, value, flags)
+
+
+class InitialValue:
+    """The memory that a data section will be loaded from; also the live one, once it is loaded."""
+
+    def __init__(self, address: int, size: int) -> None:
+        self._address = address
+        self.size = size
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Read bytes."""
+        self._check(offset, size)
+        return ctypes.string_at(self._address + offset, size)
+
+    def write(self, offset: int, data: bytes) -> None:
+        """Write bytes."""
+        self._check(offset, len(data))
+        ctypes.memmove(self._address + offset, data, len(data))
+
+    def _check(self, offset: int, size: int) -> None:
+        if offset < 0 or offset + size > self.size:
+            raise ValueError(f"bytes {offset} to {offset + size} of a section of {self.size}")

@@ -1,0 +1,140 @@
+"""A plan's object in the kernel: opened, its variables set, loaded; and what failures mean."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from ebpm.btf.encode import encode
+from ebpm.errors import (
+    BtfMissing,
+    EbpmError,
+    FeatureMissing,
+    HookNotFound,
+    InvalidParameter,
+    LoadFailed,
+    PermissionMissing,
+    ProgramRejected,
+)
+from ebpm.runtime.libbpf.binding import DEBUG, WARN, BpfObject, Libbpf, LibbpfError
+from ebpm.runtime.privileges import missing_capabilities
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ebpm.plainjson import Json
+    from ebpm.runtime.log import Log
+    from ebpm.runtime.plan import Plan
+
+_KERNEL_BTF = "/sys/kernel/btf/vmlinux"
+
+
+def open_object(library: Libbpf, plan: Plan, data: bytes, log: Log, *, verbose: bool) -> BpfObject:
+    """Open a plan's object; the kernel does not know of it yet.
+
+    Raises:
+        LoadFailed: libbpf cannot read it.
+    """
+    library.capture(log, DEBUG if verbose else WARN)
+    try:
+        return BpfObject(library, data, plan.object_name)
+    except LibbpfError as error:
+        raise LoadFailed(
+            f"libbpf cannot read the object of {plan.name}: {log.last() or error.strerror}"
+        ) from None
+
+
+def set_variables(bpf: BpfObject, plan: Plan, values: Mapping[str, Json]) -> None:
+    """Write defaults and the given values into the data sections.
+
+    Args:
+        bpf: the open object.
+        plan: knows where each variable lies.
+        values: by variable name, as JSON; see :func:`ebpm.btf.encode.encode`.
+
+    Raises:
+        InvalidParameter: no such variable, or a value that it cannot hold.
+    """
+    known = {variable.name: variable for variable in plan.variables}
+    for name in values:
+        if name not in known:
+            names = ", ".join(known) or "none"
+            raise InvalidParameter(f"{plan.name} has no variable {name!r}; it has {names}")
+    for variable in plan.variables:
+        value = values.get(variable.name, variable.default)
+        section = bpf.map(variable.section)
+        memory = section.initial_value() if section and value is not None else None
+        if value is None:
+            continue
+        if memory is None:
+            raise LoadFailed(f"the object of {plan.name} has no section {variable.section}")
+        before = memory.read(variable.offset, variable.layout.size)
+        try:
+            memory.write(variable.offset, encode(variable.layout, value, before))
+        except ValueError as error:
+            raise InvalidParameter(f"{variable.name}: {error}") from None
+
+
+def load(bpf: BpfObject, plan: Plan, log: Log) -> None:
+    """Load an object into the kernel.
+
+    Raises:
+        PermissionMissing: this process lacks a capability.
+        BtfMissing: the kernel has no BTF.
+        ProgramRejected: the verifier refused a program.
+        HookNotFound: a program names a kernel function or tracepoint that is not there.
+        FeatureMissing, LoadFailed: the kernel or libbpf cannot do it otherwise.
+    """
+    try:
+        bpf.load()
+    except LibbpfError as error:
+        raise _load_error(error, plan, log) from None
+
+
+def permission_error(plan: Plan, what: str) -> PermissionMissing | None:
+    """Name the capabilities that the process lacks for a plan, if it lacks any."""
+    missing = missing_capabilities([program.section for program in plan.programs])
+    if not missing:
+        return None
+    names = " and ".join(missing)
+    return PermissionMissing(
+        f"{what} needs {names}",
+        hint=f"run it as root, or with {names}: sudo ebpm run …",
+    )
+
+
+def _load_error(error: LibbpfError, plan: Plan, log: Log) -> EbpmError:
+    if error.errno in (errno.EPERM, errno.EACCES):
+        denied = permission_error(plan, f"loading {plan.name}")
+        if denied:
+            return denied
+    if not os.path.exists(_KERNEL_BTF) and log.says("kernel BTF", "vmlinux BTF"):
+        return BtfMissing(f"{plan.name} needs the kernel's BTF, and there is no {_KERNEL_BTF}")
+    refused = log.verifier()
+    if refused and error.errno != errno.EPERM:
+        return ProgramRejected(
+            f"the kernel refuses program {refused[0]!r} of {plan.name}: {refused[1]}"
+        )
+    for program in plan.programs:
+        target = program.section.partition("/")[2]
+        if (target and log.says(f"'{program.name}': failed to find")) or (
+            error.errno == errno.ESRCH and target and log.says(f"'{target}'")
+        ):
+            return hook_not_found(program.section, plan.name)
+    reason = log.last() or error.strerror
+    if error.errno == errno.EPERM:
+        return FeatureMissing(
+            f"this kernel does not allow what {plan.name} does: {reason}",
+            hint="lockdown or a hardened kernel forbids such programs; see `dmesg`",
+        )
+    return LoadFailed(f"{plan.name} cannot be loaded: {reason}")
+
+
+def hook_not_found(section: str, tool: str) -> HookNotFound:
+    """Say which hook is absent, and which are most like it."""
+    from ebpm.runtime.hooks import nearest
+
+    near = nearest(section)
+    hint = f"the nearest are {', '.join(near)}" if near else None
+    return HookNotFound(f"{tool}: this kernel has no {section}", hint=hint)

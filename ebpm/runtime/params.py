@@ -1,0 +1,187 @@
+"""A tool's command line, made from its variables."""
+
+from __future__ import annotations
+
+from ebpm.btf import layout as kinds
+from ebpm.errors import InvalidParameter
+from ebpm.plainjson import loads
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ebpm.btf.layout import Layout
+    from ebpm.plainjson import Json
+    from ebpm.runtime.plan import Plan, VariablePlan
+
+_TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
+
+
+class ToolArguments:
+    """What a tool's command line says."""
+
+    __slots__ = ("help", "values", "verbose", "version")
+
+    def __init__(self) -> None:
+        self.values: dict[str, Json] = {}  # by variable name
+        self.help = False
+        self.version = False
+        self.verbose = False
+
+
+def parse_arguments(plan: Plan, arguments: list[str]) -> ToolArguments:
+    """Read a tool's own arguments.
+
+    A variable's option wins over the built-in one of the same name (``--verbose``, ``-v``, …).
+
+    Raises:
+        InvalidParameter: an unknown option, a missing value, or one that is not of the type.
+    """
+    parser = _Parser(plan, arguments)
+    while parser.rest:
+        parser.step()
+    return parser.result
+
+
+class _Parser:
+    def __init__(self, plan: Plan, arguments: list[str]) -> None:
+        self.plan = plan
+        self.rest = list(arguments)
+        self.result = ToolArguments()
+        self._long: dict[str, VariablePlan] = {}
+        self._short: dict[str, VariablePlan] = {}
+        self._forced: dict[str, tuple[VariablePlan, bool]] = {}
+        for variable in plan.variables:
+            names = {variable.long, variable.name}
+            for name in names | {name.replace("_", "-") for name in names}:
+                self._long.setdefault(name, variable)
+                if variable.layout.kind == kinds.BOOL:
+                    self._forced.setdefault(f"enable-{name}", (variable, True))
+                    self._forced.setdefault(f"disable-{name}", (variable, False))
+            if variable.short:
+                self._short.setdefault(variable.short, variable)
+
+    def step(self) -> None:
+        """Read one argument, and its value if it has one."""
+        word = self.rest.pop(0)
+        if word.startswith("--"):
+            name, equals, value = word[2:].partition("=")
+            self._long_option(name, value if equals else None)
+        elif word.startswith("-") and len(word) > 1:
+            self._short_options(word[1:])
+        else:
+            raise InvalidParameter(
+                f"{self.plan.name} takes no argument {word!r}", hint=self._help_hint()
+            )
+
+    def _long_option(self, name: str, value: str | None) -> None:
+        if name in self._long:
+            self._set(self._long[name], f"--{name}", value)
+        elif name in self._forced and value is None:
+            variable, state = self._forced[name]
+            self.result.values[variable.name] = state
+        elif name in ("help", "version", "verbose") and value is None:
+            setattr(self.result, name, True)
+        else:
+            self._unknown(f"--{name}", [f"--{known}" for known in self._long])
+
+    def _short_options(self, letters: str) -> None:
+        while letters:
+            letter, letters = letters[0], letters[1:]
+            variable = self._short.get(letter)
+            if variable is None:
+                built_in = {"h": "help", "v": "version"}.get(letter)
+                if built_in is None:
+                    self._unknown(f"-{letter}", [])
+                setattr(self.result, str(built_in), True)
+            elif variable.layout.kind == kinds.BOOL:
+                self._set(variable, f"-{letter}", None)
+            else:
+                self._set(variable, f"-{letter}", letters.removeprefix("=") or None)
+                return
+
+    def _set(self, variable: VariablePlan, option: str, value: str | None) -> None:
+        if value is None and variable.layout.kind == kinds.BOOL:
+            self.result.values[variable.name] = True
+            return
+        if value is None:
+            if not self.rest:
+                raise InvalidParameter(
+                    f"option {option} needs a value of type {variable.type}",
+                    hint=self._help_hint(),
+                )
+            value = self.rest.pop(0)
+        try:
+            self.result.values[variable.name] = value_of(variable.layout, value)
+        except ValueError as error:
+            raise InvalidParameter(
+                f"option {option}: {error}, for variable {variable.name} of type {variable.type}",
+                hint=self._help_hint(),
+            ) from None
+
+    def _unknown(self, option: str, known: list[str]) -> None:
+        from difflib import get_close_matches
+
+        near = get_close_matches(option, known, 1)
+        hint = f"did you mean {near[0]}?" if near else self._help_hint()
+        raise InvalidParameter(f"{self.plan.name} has no option {option}", hint=hint)
+
+    def _help_hint(self) -> str:
+        return f"`ebpm run {self.plan.name} --help` lists the options"
+
+
+def value_of(layout: Layout, text: str) -> Json:
+    """Read text as a value for a layout; ranges are checked where it is written.
+
+    Raises:
+        ValueError: it is not a value of this kind.
+    """
+    if layout.kind == kinds.STRING:
+        return text
+    if layout.kind == kinds.BOOL:
+        if text.lower() in _TRUE + _FALSE:
+            return text.lower() in _TRUE
+        raise ValueError(f"{text!r} is not true or false")
+    if layout.kind == kinds.FLOAT:
+        try:
+            return float(text)
+        except ValueError:
+            raise ValueError(f"{text!r} is not a number") from None
+    if layout.kind in (kinds.INT, kinds.POINTER, kinds.ENUM):
+        return _integer(layout, text)
+    try:
+        return loads(text)
+    except ValueError:
+        if layout.kind == kinds.ARRAY and layout.element is not None:
+            element = layout.element
+            return [value_of(element, part.strip()) for part in text.split(",")]
+        raise ValueError(f"{text!r} is not JSON") from None
+
+
+def _integer(layout: Layout, text: str) -> Json:
+    if layout.kind == kinds.ENUM and not text.lstrip("+-").isdecimal():
+        return text
+    digits = text.lstrip("+-").lower()
+    try:
+        return int(text, 0 if digits.startswith(("0x", "0o", "0b")) else 10)
+    except ValueError:
+        raise ValueError(f"{text!r} is not an integer") from None
+
+
+def help_text(plan: Plan) -> str:
+    """Write the tool's help in the layout of eunomia-bpf's manuals."""
+    rows = [("-h, --help", "shows help message and exits")]
+    rows += [("-v, --version", "prints version information and exits")]
+    rows += [("--verbose", "prints libbpf debug information")]
+    usage = ["[--help]", "[--version]", "[--verbose]"]
+    for variable in plan.variables:
+        flag = variable.layout.kind == kinds.BOOL
+        usage.append(f"[--{variable.long}]" if flag else f"[--{variable.long} VAR]")
+        short = f"-{variable.short}, " if variable.short else ""
+        text = variable.help or f"set value of {variable.type} variable {variable.name}"
+        rows.append((f"{short}--{variable.long}", text))
+    width = max(len(left) for left, _ in rows)
+    lines = [f"Usage: {plan.object_name} {' '.join(usage)}", "", plan.description, ""]
+    lines += ["Optional arguments:"]
+    lines += [f"  {left:<{width}} {right}" for left, right in rows]
+    if plan.epilog:
+        lines += ["", plan.epilog]
+    return "\n".join(lines) + "\n"

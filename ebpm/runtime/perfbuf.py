@@ -1,0 +1,167 @@
+"""A perf event array read through mmap: one ring for each CPU, in batches.
+
+The perf events are opened here rather than by libbpf, which wakes the reader for every record; with
+a watermark, a busy stream costs the traced processes a tenth. A quiet stream is drained by the
+session's timer. Layout: include/uapi/linux/perf_event.h, ``struct perf_event_mmap_page``.
+"""
+
+from __future__ import annotations
+
+import errno
+import mmap
+import os
+import struct
+
+from ebpm.event import Batch
+from ebpm.runtime.fence import fence
+from ebpm.runtime.libbpf.syscalls import open_bpf_output
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ebpm.event import Source
+    from ebpm.runtime.libbpf.binding import Map
+
+_HEAD_AT, _TAIL_AT = 1024, 1032  # data_head and data_tail
+_RECORD_LOST, _RECORD_SAMPLE = 2, 9
+_HEADER = struct.Struct("=IHH")  # type, misc, size
+_RAW = 12  # the header, and the 32-bit size of the raw data
+_BATCH_LIMIT = 4096
+
+
+class PerfBuffer:
+    """The rings of one perf event array map.
+
+    Args:
+        array: the map.
+        pages: of data in each ring; a power of two.
+        source: what the records are.
+
+    Raises:
+        OSError: a perf event cannot be opened; nothing stays open then.
+    """
+
+    def __init__(self, array: Map, pages: int, source: Source) -> None:
+        self.source = source
+        self.lost = 0
+        self._rings: list[_Ring] = []
+        try:
+            for cpu in online_cpus():
+                try:
+                    ring = _Ring(cpu, pages)
+                except OSError as error:
+                    if error.errno == errno.ENODEV:  # went offline meanwhile
+                        continue
+                    raise
+                self._rings.append(ring)
+                array.update(struct.pack("=I", cpu), struct.pack("=I", ring.fd))
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def fds(self) -> list[int]:
+        """The descriptors that become readable at the watermark."""
+        return [ring.fd for ring in self._rings]
+
+    def read(self) -> Iterator[Batch]:
+        """Take all that is there now. A batch is valid until the next is asked for."""
+        for ring in self._rings:
+            for kind, data, start, size, stride, count in ring.read():
+                if kind == _RECORD_SAMPLE:
+                    yield Batch(self.source, data, start, size, stride, count)
+                elif kind == _RECORD_LOST:
+                    self.lost += struct.unpack_from("=Q", data, start + 16)[0]
+
+    def close(self) -> None:
+        """Close the perf events. May be called twice."""
+        for ring in self._rings:
+            ring.close()
+        self._rings = []
+
+
+class _Ring:
+    """One CPU's ring; records wrap at its end."""
+
+    def __init__(self, cpu: int, pages: int) -> None:
+        page = mmap.PAGESIZE
+        self._size = pages * page
+        self.fd = open_bpf_output(cpu, watermark=self._size // 8)
+        try:
+            self._map = mmap.mmap(self.fd, page + self._size, mmap.MAP_SHARED)
+        except BaseException:
+            os.close(self.fd)
+            raise
+        whole = memoryview(self._map)
+        self._head = whole[_HEAD_AT : _HEAD_AT + 8].cast("Q")
+        self._tail = whole[_TAIL_AT : _TAIL_AT + 8].cast("Q")
+        self._data = whole[page:]
+        self._whole = whole
+
+    def read(self) -> Iterator[tuple[int, bytes | memoryview, int, int, int, int]]:
+        """Walk the records: type, buffer, offset of the data, its size, stride and count."""
+        position, end = self._tail[0], self._head[0]
+        fence()
+        while position < end:
+            at = position & (self._size - 1)
+            kind, _, length = _HEADER.unpack_from(self._data, at)  # 8-aligned: never wraps
+            if length < 8:
+                raise OSError(errno.EIO, "the perf ring holds a record without a length")
+            if at + length > self._size:
+                data: bytes | memoryview = b"".join(
+                    (self._data[at:], self._data[: at + length - self._size])
+                )
+                record, count = 0, 1
+            else:
+                data, record = self._data, at
+                most = min(end - position, self._size - at) // length
+                count = self._alike(at, length, most) if kind == _RECORD_SAMPLE else 1
+            if kind == _RECORD_SAMPLE:
+                (size,) = struct.unpack_from("=I", data, record + 8)
+                yield kind, data, record + _RAW, min(size, length - _RAW), length, count
+            else:
+                yield kind, data, record, length, length, count
+            fence()
+            position += count * length
+            self._tail[0] = position
+
+    def _alike(self, at: int, length: int, most: int) -> int:
+        """Count the records from here that have the same header and raw size."""
+        most = min(most, _BATCH_LIMIT)
+        if most < 2 or length % 4:
+            return 1
+        words = self._data[at : at + most * length].cast("I")
+        step = length // 4
+        count = 1
+        first = (words[0], words[1], words[2])
+        while count < most:
+            place = count * step
+            if (words[place], words[place + 1], words[place + 2]) != first:
+                break
+            count += 1
+        return count
+
+    def close(self) -> None:
+        for view in (self._head, self._tail, self._data, self._whole):
+            view.release()
+        try:
+            self._map.close()
+        except BufferError:  # somebody keeps a batch; unmapped with the last of them
+            pass
+        finally:
+            os.close(self.fd)
+
+
+def online_cpus() -> list[int]:
+    """List the CPUs that are online, from /sys/devices/system/cpu/online ("0-3,5")."""
+    try:
+        with open("/sys/devices/system/cpu/online", encoding="ascii") as file:
+            text = file.read().strip()
+    except OSError:
+        return sorted(os.sched_getaffinity(0))
+    cpus: list[int] = []
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        cpus += range(int(first), int(last or first) + 1)
+    return cpus

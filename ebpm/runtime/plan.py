@@ -1,0 +1,194 @@
+"""The seam between packages and the kernel: all that a run needs to know, worked out beforehand.
+
+A plan is made from a package once (:mod:`ebpm.runtime.planner`) and kept as JSON; running from a
+kept one parses neither ELF nor BTF nor YAML. On the path of ``ebpm run``: imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+from ebpm.btf.layout import Layout
+from ebpm.plainjson import dumps, loads
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ebpm.plainjson import Json
+
+FORMAT = 1
+"""Of the kept form; another number means that the plan is made again."""
+
+RINGBUF, PERF_EVENT_ARRAY = "ringbuf", "perf_event_array"
+
+
+class VariablePlan:
+    """A variable that can be set: where it lies, its type, and its command-line option."""
+
+    __slots__ = ("default", "help", "layout", "long", "name", "offset", "section", "short", "type")
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        section: str,
+        offset: int,
+        layout: Layout,
+        type: str,  # noqa: A002  # what it is
+        long: str,
+        short: str | None = None,
+        help: str | None = None,  # noqa: A002
+        default: Json = None,
+    ) -> None:
+        self.name = name
+        self.section = section  # ".rodata"
+        self.offset = offset  # bytes in the section
+        self.layout = layout
+        self.type = type  # C text, for people
+        self.long = long  # without dashes
+        self.short = short
+        self.help = help
+        self.default = default  # written unless the user gives a value; None: as the object has it
+
+
+class ProgramPlan:
+    """A program and its hook: ``kind`` "auto" is left to libbpf, others are attached here."""
+
+    __slots__ = ("kind", "name", "options", "section")
+
+    def __init__(self, *, name: str, section: str, kind: str, options: dict[str, Any]) -> None:
+        self.name = name
+        self.section = section
+        self.kind = kind
+        self.options = options
+
+
+class SourcePlan:
+    """A map that reports events, and the layout of one; None where nobody knows it."""
+
+    __slots__ = ("kind", "layout", "map", "name")
+
+    def __init__(self, *, map: str, kind: str, name: str, layout: Layout | None) -> None:  # noqa: A002
+        self.map = map
+        self.kind = kind  # RINGBUF or PERF_EVENT_ARRAY
+        self.name = name  # shown to people: the map's
+        self.layout = layout  # with the members to show, in order
+
+
+class CounterPlan:
+    """A variable in which the program counts what it could not report (``@lost``)."""
+
+    __slots__ = ("layout", "name", "offset", "section")
+
+    def __init__(self, *, name: str, section: str, offset: int, layout: Layout) -> None:
+        self.name = name
+        self.section = section
+        self.offset = offset
+        self.layout = layout
+
+
+class Plan:
+    """Everything about one object on one platform."""
+
+    __slots__ = (
+        "description",
+        "epilog",
+        "lost",
+        "name",
+        "object_digest",
+        "object_name",
+        "object_size",
+        "perf_pages",
+        "poll_timeout",
+        "programs",
+        "sources",
+        "variables",
+        "version",
+    )
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        object_name: str,
+        object_digest: str,
+        object_size: int,
+        version: str | None,
+        description: str,
+        epilog: str | None,
+        variables: list[VariablePlan],
+        programs: list[ProgramPlan],
+        sources: list[SourcePlan],
+        lost: list[CounterPlan],
+        perf_pages: int,
+        poll_timeout: int,
+    ) -> None:
+        self.name = name
+        self.object_name = object_name
+        self.object_digest = object_digest  # sha256:…
+        self.object_size = object_size  # bytes
+        self.version = version
+        self.description = description
+        self.epilog = epilog
+        self.variables = variables
+        self.programs = programs
+        self.sources = sources
+        self.lost = lost
+        self.perf_pages = perf_pages  # per CPU, a power of two
+        self.poll_timeout = poll_timeout  # milliseconds
+
+    def dump(self) -> str:
+        """Write the plan as JSON."""
+        plain = {slot: getattr(self, slot) for slot in _PLAIN}
+        return dumps(
+            plain
+            | {
+                "format": FORMAT,
+                "variables": [_dump(one) for one in self.variables],
+                "programs": [_dump(one) for one in self.programs],
+                "sources": [_dump(one) for one in self.sources],
+                "lost": [_dump(one) for one in self.lost],
+            }
+        )
+
+    @classmethod
+    def load(cls, text: str | bytes) -> Plan | None:
+        """Read what :meth:`dump` wrote; None where that was another version, or is damaged."""
+        try:
+            data: Any = loads(text)
+            if data["format"] != FORMAT:
+                return None
+            return cls(
+                **{slot: data[slot] for slot in _PLAIN},
+                variables=[VariablePlan(**_load(one)) for one in data["variables"]],
+                programs=[ProgramPlan(**_load(one)) for one in data["programs"]],
+                sources=[SourcePlan(**_load(one)) for one in data["sources"]],
+                lost=[CounterPlan(**_load(one)) for one in data["lost"]],
+            )
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError):
+            return None
+
+
+_PLAIN = (
+    "name",
+    "object_name",
+    "object_digest",
+    "object_size",
+    "version",
+    "description",
+    "epilog",
+    "perf_pages",
+    "poll_timeout",
+)
+
+
+def _dump(one: Any) -> dict[str, Any]:  # noqa: ANN401  # any of the parts
+    fields = {slot: getattr(one, slot) for slot in one.__slots__}
+    if fields.get("layout") is not None:
+        fields["layout"] = fields["layout"].dump()
+    return fields
+
+
+def _load(fields: dict[str, Any]) -> dict[str, Any]:
+    if fields.get("layout") is not None:
+        fields["layout"] = Layout.load(fields["layout"])
+    return fields

@@ -1,0 +1,161 @@
+"""From package to plan. Pure: the same package gives the same plan on any machine."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ebpm.btf.encode import encode
+from ebpm.btf.layout import Layout
+from ebpm.errors import InvalidPackage
+from ebpm.package.describe import ObjectFacts, VariableFact, describe
+from ebpm.package.exports import BUFFERS, export_layout, export_type
+from ebpm.package.hook import hook_of
+from ebpm.package.model import MapSpec, ObjectFile, Package, ProgramSpec, Variable
+from ebpm.runtime.plan import CounterPlan, Plan, ProgramPlan, SourcePlan, VariablePlan
+
+DEFAULT_DESCRIPTION = "A simple eBPF program"
+_DUMMIES = ("__eunomia_dummy", "__ebpm_export")  # injected by builders; nobody's parameters
+_PERF_PAGES = 64  # per CPU, as eunomia-bpf's metadata has it
+
+
+def make_plan(package: Package, one: ObjectFile) -> Plan:
+    """Work out how to run one object of a package.
+
+    Raises:
+        InvalidPackage: the metadata speaks of what the object does not have.
+        InvalidObject: the object is not a BPF object, or is damaged.
+    """
+    facts = describe(one.data)
+    variables = {(fact.section, fact.name): fact for fact in facts.variables}
+    doc = package.documentation
+    return Plan(
+        name=package.name,
+        object_name=package.object_name,
+        object_digest=str(one.digest),
+        object_size=len(one.data),
+        version=package.version,
+        description=doc.brief or doc.description or DEFAULT_DESCRIPTION,
+        epilog=doc.details,
+        variables=[
+            _variable(fact, variable, facts)
+            for section, variable in package.variables
+            if (fact := _fact(section, variable, variables)) and not _counts(variable)
+        ],
+        programs=[_program(program, facts) for program in package.programs],
+        sources=_sources(package, facts),
+        lost=[
+            CounterPlan(
+                name=fact.name,
+                section=fact.section,
+                offset=fact.offset,
+                layout=facts.layout(fact.type_id),
+            )
+            for section, variable in package.variables
+            if _counts(variable) and (fact := variables.get((section, variable.name)))
+        ],
+        perf_pages=_perf_pages(package.settings.get("perf_buffer_pages")),
+        poll_timeout=_positive(package.settings.get("poll_timeout_ms"), 100),
+    )
+
+
+def _counts(variable: Variable) -> bool:
+    """Whether the program itself counts lost events in the variable (``@lost``)."""
+    return bool(variable.extra.get("lost"))
+
+
+def _fact(
+    section: str, variable: Variable, known: dict[tuple[str, str], VariableFact]
+) -> VariableFact | None:
+    if variable.name.startswith(_DUMMIES):
+        return None
+    fact = known.get((section, variable.name))
+    if fact is None and variable.value is not None:
+        raise InvalidPackage(
+            f"variable {variable.name!r} of section {section} is given a value, and the object "
+            "does not have it",
+            hint="correct its name in the metadata, or leave the value out",
+        )
+    return fact
+
+
+def _variable(fact: VariableFact, variable: Variable, facts: ObjectFacts) -> VariablePlan:
+    option = variable.option
+    layout = facts.layout(fact.type_id)
+    default = variable.value
+    if option is not None and option.default is not None:
+        default = option.default
+    if default is not None:
+        _check_default(variable.name, layout, default)
+    short = option.short if option else None
+    if short is not None and len(short) != 1:
+        raise InvalidPackage(
+            f"variable {variable.name!r}: the short option {short!r} is not one letter"
+        )
+    return VariablePlan(
+        name=variable.name,
+        section=fact.section,
+        offset=fact.offset,
+        layout=layout,
+        type=fact.type,
+        long=(option.long if option else None) or variable.name,
+        short=short,
+        help=(option.help if option else None) or variable.description,
+        default=default,
+    )
+
+
+def _check_default(name: str, layout: Layout, value: Any) -> None:  # noqa: ANN401  # JSON
+    try:
+        encode(layout, value)
+    except ValueError as error:
+        raise InvalidPackage(f"variable {name!r}: its default: {error}") from None
+
+
+def _program(program: ProgramSpec, facts: ObjectFacts) -> ProgramPlan:
+    if program.name not in {fact.name for fact in facts.programs}:
+        known = ", ".join(fact.name for fact in facts.programs) or "none"
+        raise InvalidPackage(
+            f"the metadata names a program {program.name!r}, and the object has {known}"
+        )
+    hook = hook_of(program)
+    return ProgramPlan(
+        name=program.name, section=hook.section, kind=hook.kind, options=dict(hook.options)
+    )
+
+
+def _sources(package: Package, facts: ObjectFacts) -> list[SourcePlan]:
+    specs = {spec.name: spec for spec in package.maps}
+    sources = []
+    for fact in facts.maps:
+        if fact.type not in BUFFERS:
+            continue
+        spec = specs.get(fact.name)
+        if package.multiple_exports and (spec is None or spec.export in (None, "no_export")):
+            continue
+        layout = _layout(package, facts, spec)
+        kind = BUFFERS[fact.type]
+        sources.append(SourcePlan(map=fact.name, kind=kind, name=fact.name, layout=layout))
+    return sources
+
+
+def _layout(package: Package, facts: ObjectFacts, spec: MapSpec | None) -> Layout | None:
+    config = spec.export if spec else None
+    if package.multiple_exports and isinstance(config, dict) and "btf_type_id" in config:
+        type_id = config["btf_type_id"]
+        named = next((one for one in package.exports if one.type_id == type_id), None)
+        if not isinstance(type_id, int) or facts.btf is None or not 0 < type_id < len(facts.btf):
+            raise InvalidPackage(f"map {spec.name if spec else ''}: no BTF type {type_id!r}")
+        return export_layout(facts, named or export_type(facts, type_id))
+    return export_layout(facts, package.exports[0]) if package.exports else None
+
+
+def _perf_pages(value: Any) -> int:  # noqa: ANN401  # JSON
+    """Read the size of perf buffers: a power of two, as perf_event_open(2) wants it."""
+    pages = _positive(value, _PERF_PAGES)
+    return 1 << (min(pages, 1 << 16) - 1).bit_length()
+
+
+def _positive(value: Any, default: int) -> int:  # noqa: ANN401  # JSON
+    return (
+        value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else default
+    )

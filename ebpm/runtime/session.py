@@ -1,0 +1,181 @@
+"""A tool that runs: its object loaded, its programs attached, its buffers read."""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+
+from ebpm.event import Source
+from ebpm.runtime.attach import attach, detach
+from ebpm.runtime.libbpf.binding import Libbpf
+from ebpm.runtime.log import Log
+from ebpm.runtime.object import load, open_object, set_variables
+from ebpm.runtime.perfbuf import PerfBuffer
+from ebpm.runtime.plan import RINGBUF
+from ebpm.runtime.ringbuf import RingBuffer
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from ebpm.event import Batch, Event
+    from ebpm.plainjson import Json
+    from ebpm.runtime.attach import Attachment
+    from ebpm.runtime.libbpf.binding import BpfObject
+    from ebpm.runtime.plan import Plan
+
+_PERF_INTERVAL = 0.01  # seconds: a quiet perf buffer is drained this often
+
+
+class Session:
+    """One running tool. Use it as a context manager: leaving it detaches everything.
+
+    Args:
+        plan: from :func:`ebpm.runtime.planner.make_plan`.
+        data: the object that the plan was made from.
+        values: of variables, by name.
+        libbpf: path of the library; None for the system's.
+        show_log: told every line of libbpf's log as it comes.
+
+    Raises:
+        EbpmError: it cannot be loaded or attached; nothing is left behind then.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        data: bytes,
+        values: Mapping[str, Json] | None = None,
+        *,
+        libbpf: str | None = None,
+        show_log: Callable[[str], None] | None = None,
+    ) -> None:
+        self.plan = plan
+        self.sources = [Source(one.name, one.layout) for one in plan.sources]
+        self.log = Log(show_log)
+        self._readers: list[RingBuffer | PerfBuffer] = []
+        self._attachments: list[Attachment] = []
+        self._stopped = False
+        self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._poll = select.epoll()
+        self._poll.register(self._wake, select.EPOLLIN)
+        self._object: BpfObject | None = None
+        try:
+            verbose = show_log is not None
+            self._object = open_object(Libbpf(libbpf), plan, data, self.log, verbose=verbose)
+            set_variables(self._object, plan, values or {})
+            load(self._object, plan, self.log)
+            self._open_readers()
+            self._attachments = attach(self._object, plan, self.log)
+        except BaseException:
+            self.close()
+            raise
+
+    def _open_readers(self) -> None:
+        assert self._object is not None
+        for one, source in zip(self.plan.sources, self.sources, strict=True):
+            buffer = self._object.map(one.map)
+            assert buffer is not None, f"the planner found map {one.map}"
+            if one.kind == RINGBUF:
+                ring = RingBuffer(buffer.fd, buffer.max_entries, source)
+                self._readers.append(ring)
+                self._poll.register(ring.fd, select.EPOLLIN)
+            else:
+                perf = PerfBuffer(buffer, self.plan.perf_pages, source)
+                self._readers.append(perf)
+                for fd in perf.fds:
+                    self._poll.register(fd, select.EPOLLIN)
+
+    def watch(self, fd: int) -> None:
+        """Have :meth:`batches` return as well when a descriptor becomes readable."""
+        self._poll.register(fd, select.EPOLLIN)
+
+    def batches(self, timeout: float | None = None) -> Iterator[Batch]:
+        """Wait for records once, and walk what came; nothing came if the timeout passed first.
+
+        Args:
+            timeout: seconds; None waits until there is something, or until :meth:`stop`.
+        """
+        if self._stopped:
+            return
+        for ready in self._wait(timeout):
+            yield from ready.read()
+
+    def _wait(self, timeout: float | None) -> list[RingBuffer | PerfBuffer]:
+        deadline = None if timeout is None else time.monotonic() + timeout
+        drained = any(isinstance(reader, PerfBuffer) for reader in self._readers)
+        left = timeout
+        while not self._stopped:
+            step = _PERF_INTERVAL if drained and (left is None or left > _PERF_INTERVAL) else left
+            if self._poll.poll(step) or drained:
+                return self._readers
+            left = None if deadline is None else deadline - time.monotonic()
+            if left is not None and left <= 0:
+                break
+        return []
+
+    def __iter__(self) -> Iterator[Event]:
+        """Walk the events as they come, until :meth:`stop`."""
+        while not self._stopped:
+            for batch in self.batches():
+                yield from batch.events()
+
+    def remaining(self) -> Iterator[Batch]:
+        """Detach, so that nothing new comes, and walk what still lies in the buffers."""
+        detach(self._attachments)
+        for reader in self._readers:
+            yield from reader.read()
+
+    def stop(self) -> None:
+        """Make whoever waits for events return. May be called from a signal handler or thread."""
+        self._stopped = True
+        os.eventfd_write(self._wake, 1)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether :meth:`stop` was called."""
+        return self._stopped
+
+    @property
+    def lost(self) -> int:
+        """Events that are known to be lost: counted by the kernel, or by the program itself."""
+        counted = sum(reader.lost for reader in self._readers if isinstance(reader, PerfBuffer))
+        return counted + sum(self._counters())
+
+    def _counters(self) -> Iterator[int]:
+        from ebpm.btf.decode import reader
+
+        for counter in self.plan.lost:
+            section = self._object.map(counter.section) if self._object else None
+            memory = section.initial_value() if section else None
+            if memory is not None:
+                data = memory.read(counter.offset, counter.layout.size)
+                value = reader(counter.layout)(data, 0)
+                yield from value if isinstance(value, list) else [value]
+
+    @property
+    def overflowed(self) -> list[str]:
+        """The ring buffers that were seen full: what was lost there, only the program knows."""
+        rings = [reader for reader in self._readers if isinstance(reader, RingBuffer)]
+        return [ring.source.name for ring in rings if ring.full]
+
+    def close(self) -> None:
+        """Detach and unload everything. May be called twice."""
+        detach(self._attachments)
+        for reader in self._readers:
+            reader.close()
+        self._readers = []
+        if self._object is not None:
+            self._object.close()
+            self._object = None
+        if self._wake >= 0:
+            self._poll.close()
+            os.close(self._wake)
+            self._wake = -1
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()

@@ -1,0 +1,50 @@
+"""What a TARGET or SOURCE on the command line is. On the path of ``ebpm run``.
+
+In this order: an existing path; ``-``; an http(s) URL; ``oci:DIR[:TAG]``, a layout folder; a
+reference whose first part is a host; else a local name, whose tag is ``latest`` if it has none.
+"""
+
+from __future__ import annotations
+
+import os
+
+PATH, STDIN, URL, LAYOUT, REMOTE, NAME = "path", "stdin", "url", "layout", "remote", "name"
+
+
+class Target:
+    """A target and its kind, one of this module's constants."""
+
+    __slots__ = ("kind", "text")
+
+    def __init__(self, kind: str, text: str) -> None:
+        self.kind = kind
+        self.text = text
+
+    @property
+    def layout(self) -> tuple[str, str]:
+        """The folder and the name in it, of a LAYOUT; the name may be empty."""
+        folder, _, name = self.text.removeprefix("oci:").partition(":")
+        return folder, name
+
+    @property
+    def full_name(self) -> str:
+        """A REMOTE or NAME with the tag that it implies: what our store knows it by."""
+        last = self.text.rpartition("/")[2]
+        return self.text if ":" in last or "@" in last else f"{self.text}:latest"
+
+
+def parse_target(text: str) -> Target:
+    """Tell what a target is; whether it exists, or is well formed, is for others to see."""
+    if os.path.exists(text):
+        return Target(PATH, text)
+    if text == "-":
+        return Target(STDIN, text)
+    if text.startswith(("http://", "https://")):
+        return Target(URL, text)
+    if text.startswith("oci:"):
+        return Target(LAYOUT, text)
+    first, slash, _ = text.partition("/")
+    if slash and ("." in first or ":" in first or first == "localhost"):
+        # A path that is not there looks like a host with a dot.
+        return Target(PATH if first in (".", "..") else REMOTE, text)
+    return Target(PATH if text.startswith("/") else NAME, text)

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#ifndef EXECSNOOP_H
+#define EXECSNOOP_H
+
+#define TASK_COMM_LEN 16
+#define ARGS_LEN 256
+
+struct event {
+	int pid;  /// process
+	int ppid; /// its parent
+	int uid;  /// user
+	char comm[TASK_COMM_LEN]; /// command, after the exec
+	char args[ARGS_LEN];      /// its arguments, cut off after 255 bytes
+};
+
+#endif

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#ifndef OPENSNOOP_H
+#define OPENSNOOP_H
+
+#define TASK_COMM_LEN 16
+#define NAME_MAX 255
+
+struct event {
+	unsigned long long ts; /// when the call returned, ns since boot
+	int pid;               /// process
+	int uid;               /// user
+	int ret;               /// file descriptor, or the negative errno
+	int flags;             /// O_RDONLY and the like, as given
+	char comm[TASK_COMM_LEN]; /// command
+	char fname[NAME_MAX];     /// file name, as given
+};
+
+#endif

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#ifndef SIGSNOOP_H
+#define SIGSNOOP_H
+
+#define TASK_COMM_LEN 16
+
+struct event {
+	unsigned int pid;  /// process that sends the signal
+	unsigned int tpid; /// process that the signal is sent to
+	int sig;           /// signal number
+	int ret;           /// 0, or the negative errno of the system call
+	char comm[TASK_COMM_LEN]; /// command of the sender
+};
+
+#endif

@@ -224,7 +224,7 @@ def is_loopback(netloc: str) -> bool:
 
 def _pause(attempt: int) -> float:
     """Double from try to try, with half of it left to chance so that clients do not march."""
-    whole = min(_FIRST_PAUSE * 2 ** (attempt - 1), _LONGEST_PAUSE)
+    whole = min(_FIRST_PAUSE * 2.0 ** (attempt - 1), _LONGEST_PAUSE)
     return whole * (0.5 + random.random() / 2)  # noqa: S311  # not a secret
 
 

@@ -1,0 +1,143 @@
+"""What a test may need of this machine, and how to tell whether it is there."""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def must_have() -> set[str]:
+    """The parts that this machine must have, by EBPM_MUST_HAVE."""
+    return {part for part in os.environ.get("EBPM_MUST_HAVE", "").replace(",", " ").split()}
+
+
+def missing(part: str) -> str | None:
+    """Tell why a part is not to be had; None if it is there."""
+    return _missing(part)
+
+
+@functools.cache
+def _missing(part: str) -> str | None:
+    return PARTS[part]()
+
+
+def _program(name: str, package: str) -> Callable[[], str | None]:
+    def check() -> str | None:
+        return None if shutil.which(name) else f"{name} is not on PATH: apt install {package}"
+
+    return check
+
+
+def _root() -> str | None:
+    return None if os.geteuid() == 0 else "this is not root"
+
+
+def _libbpf() -> str | None:
+    from ebpm.errors import LibbpfMissing
+    from ebpm.runtime.libbpf.binding import Libbpf
+
+    try:
+        Libbpf()
+    except LibbpfMissing as error:
+        return error.message
+    return None
+
+
+def _bpf() -> str | None:
+    """Load and attach the smallest program that reports something."""
+    if reason := _root() or _libbpf() or _tracefs():
+        return reason
+    from ebpm.runtime.libbpf.syscalls import open_bpf_output
+
+    try:
+        os.close(open_bpf_output(0, 1))
+    except OSError as error:
+        return f"the kernel gives no perf events: {error.strerror}"
+    if not Path("/sys/kernel/btf/vmlinux").exists():
+        return "the kernel has no BTF"
+    return None
+
+
+def _tracefs() -> str | None:
+    if not Path("/sys/kernel/tracing/events").exists() and os.geteuid() == 0:
+        subprocess.run(
+            ["mount", "-t", "tracefs", "none", "/sys/kernel/tracing"], capture_output=True
+        )
+    present = Path("/sys/kernel/tracing/events").exists()
+    return None if present else "tracefs is not mounted"
+
+
+def _zig() -> str | None:
+    try:
+        import ziglang  # noqa: F401
+    except ImportError:
+        return "ziglang is not installed: pip install 'ebpm[build]'"
+    return None
+
+
+def _netns() -> str | None:
+    if reason := _root() or _program("ip", "iproute2")():
+        return reason
+    done = subprocess.run(["unshare", "--net", "true"], capture_output=True, text=True)
+    return None if done.returncode == 0 else f"no network namespaces: {done.stderr.strip()}"
+
+
+PARTS: dict[str, Callable[[], str | None]] = {
+    "root": _root,
+    "bpf": _bpf,
+    "compiler": _zig,
+    "libbpf": _libbpf,
+    "netns": _netns,
+    "docker-registry": _program("docker-registry", "docker-registry"),
+    "skopeo": _program("skopeo", "skopeo"),
+    "bpftool": _program("bpftool", "bpftool"),
+}
+
+
+@contextmanager
+def docker_registry(folder: Path, *, htpasswd: str | None = None) -> Iterator[str]:
+    """Run Debian's docker-registry; ``htpasswd`` is the content of its password file."""
+    folder.mkdir(parents=True)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    auth = ""
+    if htpasswd:
+        (folder / "htpasswd").write_text(htpasswd)
+        auth = f"auth: {{htpasswd: {{realm: test, path: {folder}/htpasswd}}}}\n"
+    (folder / "config.yml").write_text(
+        f"version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {folder}}}}}\n"
+        f"http: {{addr: '127.0.0.1:{port}'}}\n{auth}"
+    )
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            ["docker-registry", "serve", str(folder / "config.yml")], stdout=log, stderr=log
+        )
+    try:
+        _wait_for(f"http://127.0.0.1:{port}/v2/", process)
+        yield f"localhost:{port}"
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
+    for _ in range(200):
+        assert process.poll() is None, "docker-registry ended at once"
+        try:
+            with urllib.request.urlopen(url, timeout=1):
+                return
+        except urllib.error.HTTPError:
+            return  # it answers, if only to ask for a password
+        except OSError:
+            time.sleep(0.05)
+    raise AssertionError(f"{url} does not answer")

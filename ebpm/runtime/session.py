@@ -60,6 +60,8 @@ class Session:
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._poll = select.epoll()
         self._poll.register(self._wake, select.EPOLLIN)
+        self._watched: set[int] = set()
+        self._interval: float | None = None  # seconds between looks into the perf buffers
         self._object: BpfObject | None = None
         try:
             verbose = show_log is not None
@@ -84,12 +86,14 @@ class Session:
             else:
                 perf = PerfBuffer(buffer, self.plan.perf_pages, source)
                 self._readers.append(perf)
+                self._interval = _PERF_INTERVAL
                 for fd in perf.fds:
                     self._poll.register(fd, select.EPOLLIN)
 
     def watch(self, fd: int) -> None:
         """Have :meth:`batches` return as well when a descriptor becomes readable."""
         self._poll.register(fd, select.EPOLLIN)
+        self._watched.add(fd)
 
     def batches(self, timeout: float | None = None) -> Iterator[Batch]:
         """Wait for records once, and walk what came; nothing came if the timeout passed first.
@@ -97,23 +101,22 @@ class Session:
         Args:
             timeout: seconds; None waits until there is something, or until :meth:`stop`.
         """
-        if self._stopped:
-            return
-        for ready in self._wait(timeout):
-            yield from ready.read()
-
-    def _wait(self, timeout: float | None) -> list[RingBuffer | PerfBuffer]:
         deadline = None if timeout is None else time.monotonic() + timeout
-        drained = any(isinstance(reader, PerfBuffer) for reader in self._readers)
         left = timeout
         while not self._stopped:
-            step = _PERF_INTERVAL if drained and (left is None or left > _PERF_INTERVAL) else left
-            if self._poll.poll(step) or drained:
-                return self._readers
+            # Perf buffers wake nobody before their watermark: they are looked into by the clock.
+            waits = [wait for wait in (left, self._interval) if wait is not None]
+            ready = self._poll.poll(min(waits, default=None))
+            came = False
+            for reader in self._readers:
+                for batch in reader.read():
+                    came = True
+                    yield batch
+            if came or any(fd in self._watched for fd, _ in ready):
+                return
             left = None if deadline is None else deadline - time.monotonic()
             if left is not None and left <= 0:
-                break
-        return []
+                return
 
     def __iter__(self) -> Iterator[Event]:
         """Walk the events as they come, until :meth:`stop`."""
@@ -148,10 +151,8 @@ class Session:
 
         for counter in self.plan.lost:
             section = self._object.map(counter.section) if self._object else None
-            memory = section.initial_value() if section else None
-            if memory is not None:
-                data = memory.read(counter.offset, counter.layout.size)
-                value = reader(counter.layout)(data, 0)
+            if section is not None:
+                value = reader(counter.layout)(section.lookup(bytes(4)), counter.offset)
                 yield from value if isinstance(value, list) else [value]
 
     @property

@@ -309,13 +309,20 @@ class Map:
         address = get(self._handle, ctypes.byref(size))
         return InitialValue(address, size.value) if address else None
 
+    def lookup(self, key: bytes) -> bytes:
+        """Read an entry; a data section's only entry has the key 0, of four bytes."""
+        size = self._library.function("bpf_map__value_size")(self._handle)
+        value = ctypes.create_string_buffer(size)
+        self._library.check("bpf_map_lookup_elem", self.fd, key, value)
+        return value.raw
+
     def update(self, key: bytes, value: bytes, flags: int = 0) -> None:
         """Put an entry in."""
         self._library.check("bpf_map_update_elem", self.fd, key, value, flags)
 
 
 class InitialValue:
-    """The memory that a data section will be loaded from; also the live one, once it is loaded."""
+    """The memory that a data section will be loaded from."""
 
     def __init__(self, address: int, size: int) -> None:
         self._address = address

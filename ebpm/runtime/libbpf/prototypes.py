@@ -71,6 +71,8 @@ PROTOTYPES: Final[dict[str, tuple[Any, list[Any]]]] = {  # name: (restype, argty
     "bpf_map__type": (c_int, [MAP]),
     # __u32 bpf_map__max_entries(const struct bpf_map *map)
     "bpf_map__max_entries": (c_uint32, [MAP]),
+    # __u32 bpf_map__value_size(const struct bpf_map *map)
+    "bpf_map__value_size": (c_uint32, [MAP]),
     # const void *bpf_map__initial_value(struct bpf_map *map, size_t *psize)
     "bpf_map__initial_value": (c_void_p, [MAP, POINTER(c_size_t)]),
     # int bpf_map__set_pin_path(struct bpf_map *map, const char *path)

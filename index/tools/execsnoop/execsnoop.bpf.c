@@ -50,6 +50,7 @@ int handle_exec(void *ctx)
 	__builtin_memset(event->args, 0, sizeof(event->args));
 	bpf_probe_read_user(event->args, size & (ARGS_LEN - 1), (void *)start);
 	/* Arguments end with NUL each: spaces between them make one line. */
+#pragma clang loop unroll(disable)
 	for (int i = 0; i < ARGS_LEN - 1; i++) {
 		if (i + 1 < size && !event->args[i])
 			event->args[i] = ' ';

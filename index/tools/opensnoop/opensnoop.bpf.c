@@ -71,7 +71,6 @@ static int leave(long ret)
 		__sync_fetch_and_add(&lost_events, 1);
 		goto out;
 	}
-	event->ts = bpf_ktime_get_ns();
 	event->pid = id >> 32;
 	event->uid = bpf_get_current_uid_gid();
 	event->ret = ret;

@@ -6,7 +6,6 @@
 #define NAME_MAX 255
 
 struct event {
-	unsigned long long ts; /// when the call returned, ns since boot
 	int pid;               /// process
 	int uid;               /// user
 	int ret;               /// file descriptor, or the negative errno

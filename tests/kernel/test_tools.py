@@ -1,0 +1,111 @@
+"""The tools of the catalogue on this kernel, with their events asserted."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT, Ebpm
+
+pytestmark = pytest.mark.needs("compiler", "bpf")
+Tools = Callable[[str], Path]
+
+
+def events(ebpm: Ebpm, package: Path, options: list[str], script: str) -> list[dict[str, object]]:
+    """Run a tool over a Python script; give the events of that process."""
+    words = ["run", "--json", package, *options, "--", sys.executable, "-I", "-S", "-c", script]
+    out = ebpm.run(*words).stdout
+    return [json.loads(line) for line in out.splitlines() if line.startswith("{")]
+
+
+def test_sigsnoop_reports_sender_target_signal_and_result(ebpm: Ebpm, tools: Tools) -> None:
+    script = (
+        "import os, signal, _thread\n"
+        "signal.signal(10, signal.SIG_IGN)\n"
+        "os.kill(os.getpid(), 10)\n"  # kill(2)
+        "signal.pthread_kill(_thread.get_ident(), 10)\n"  # tgkill(2)
+        "try: os.kill(2**22 - 3, 15)\n"
+        "except ProcessLookupError: pass\n"
+    )
+    found = events(ebpm, tools("sigsnoop") / "package.json", [], script)
+    pid = found[0]["pid"]
+    assert [(e["tpid"], e["sig"], e["ret"]) for e in found] == [
+        (pid, 10, 0),
+        (pid, 10, 0),
+        (2**22 - 3, 15, -3),
+    ]
+    assert {e["comm"] for e in found} == {Path(sys.executable).name[:15]}
+
+
+def test_sigsnoop_filters_by_signal_and_failure(ebpm: Ebpm, tools: Tools) -> None:
+    script = "import os\nos.kill(os.getpid(), 0)\ntry: os.kill(2**22 - 3, 0)\nexcept OSError: pass"
+    package = tools("sigsnoop") / "package.json"
+    assert [e["ret"] for e in events(ebpm, package, ["--failed_only"], script)] == [-3]
+    assert events(ebpm, package, ["--target_signal", "9"], script) == []
+
+
+def test_opensnoop_reports_names_flags_and_results(
+    ebpm: Ebpm, tools: Tools, tmp_path: Path
+) -> None:
+    present, absent = tmp_path / "present", tmp_path / "absent"
+    script = (
+        "import os\n"
+        f"os.open({str(present)!r}, os.O_CREAT | os.O_WRONLY)\n"
+        f"try: os.open({str(absent)!r}, 0)\n"
+        "except FileNotFoundError: pass\n"
+    )
+    package = tools("opensnoop") / "package.json"
+    found = {e["fname"]: e for e in events(ebpm, package, [], script)}
+    one, other = found[str(present)], found[str(absent)]
+    assert int(str(one["ret"])) >= 3
+    assert int(str(one["flags"])) & os.O_WRONLY
+    assert one["uid"] == os.getuid()
+    assert other["ret"] == -2
+    failed = events(ebpm, package, ["-x"], script)
+    assert str(absent) in {e["fname"] for e in failed}
+    assert all(int(str(e["ret"])) < 0 for e in failed)
+
+
+def test_execsnoop_reports_programs_with_their_arguments(ebpm: Ebpm, tools: Tools) -> None:
+    package = tools("execsnoop") / "package.json"
+    done = ebpm.run("run", "--json", package, "--", "/bin/true", "one", "two  words", "")
+    (event,) = [json.loads(line) for line in done.stdout.splitlines()]
+    assert event["comm"] == "true"
+    assert event["args"].startswith("/bin/true one two  words")
+    assert event["ppid"] != event["pid"]
+    assert event["uid"] == os.getuid()
+
+
+def test_execsnoop_cuts_long_arguments_off(ebpm: Ebpm, tools: Tools) -> None:
+    package = tools("execsnoop") / "package.json"
+    done = ebpm.run("run", "--json", package, "--", "/bin/true", "x" * 1000)
+    (event,) = [json.loads(line) for line in done.stdout.splitlines()]
+    assert event["args"] == "/bin/true " + "x" * 245
+
+
+@pytest.mark.parametrize("tool", ["sigsnoop", "opensnoop", "execsnoop"])
+def test_every_tool_is_one_portable_object(ebpm: Ebpm, tools: Tools, tool: str) -> None:
+    data = json.loads((tools(tool) / "package.json").read_text())
+    assert data["meta"]["ebpm_platform"] == "any"
+
+
+@pytest.mark.parametrize("tool", sorted(path.name for path in (ROOT / "index/tools").iterdir()))
+def test_every_tool_has_a_readme_with_its_real_header(
+    ebpm: Ebpm, tools: Tools, tool: str
+) -> None:
+    readme = (ROOT / "index" / "tools" / tool / "README.md").read_text()
+    names = [
+        member["name"].upper()
+        for member in json.loads((tools(tool) / f"{tool}.skel.json").read_text())["export_types"][0][
+            "members"
+        ]
+    ]
+    header = "TIME     " + "".join(f"{name:<6}  " for name in names)
+    assert header.rstrip() in [line.rstrip() for line in readme.splitlines()]
+    help_text = ebpm.run("run", tools(tool) / "package.json", "--help").stdout
+    assert help_text.rstrip() in readme, "the options in the README are not the tool's"

@@ -1,0 +1,228 @@
+"""Tables and JSON lines, against what the format says byte for byte."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import struct
+
+import pytest
+
+from ebpm.btf import layout as kinds
+from ebpm.btf.layout import Layout, Member
+from ebpm.event import Batch, Source
+from ebpm.output.filter import ProcessFilter
+from ebpm.output.jsonl import JsonLines
+from ebpm.output.stream import OutputClosed, Stream
+from ebpm.output.table import Columns, Table, value_text
+from ebpm.output.values import json_value
+
+INT = Layout(kinds.INT, "int", 4, signed=True)
+U64 = Layout(kinds.INT, "u64", 8)
+WIDE = Layout(kinds.INT, "unsigned __int128", 16)
+DOUBLE = Layout(kinds.FLOAT, "double", 8)
+BOOL = Layout(kinds.BOOL, "bool", 1)
+COMM = Layout(kinds.STRING, "", 16)
+MODE = Layout(kinds.ENUM, "mode", 4, values={1: "FAST"})
+
+
+def struct_of(*members: tuple[str, Layout]) -> Layout:
+    placed, at = [], 0
+    for name, layout in members:
+        placed.append(Member(name, at * 8, 0, layout))
+        at += layout.size
+    return Layout(kinds.STRUCT, "event", at, members=tuple(placed))
+
+
+class Pipe(Stream):
+    """A stream into memory."""
+
+    def __init__(self) -> None:
+        self.reader, writer = os.pipe()
+        super().__init__(writer)
+
+    def text(self) -> str:
+        os.close(self.fd)
+        with os.fdopen(self.reader, encoding="utf-8") as file:
+            return file.read()
+
+
+def batch_of(source: Source, *records: bytes) -> Batch:
+    (size,) = {len(record) for record in records}
+    return Batch(source, b"".join(records), 0, size, size, len(records))
+
+
+SIGNALS = struct_of(("pid", INT), ("tpid", INT), ("sig", INT), ("ret", INT), ("comm", COMM))
+
+
+def signal_record(pid: int, comm: bytes) -> bytes:
+    return struct.pack("=iiii16s", pid, 3168, 15, 0, comm)
+
+
+def test_the_header_and_the_columns_are_those_of_the_manual() -> None:
+    pipe = Pipe()
+    Table(pipe).write(batch_of(Source("events", SIGNALS), signal_record(812, b"bash")))
+    header, row, end = pipe.text().split("\n")
+    assert header == "TIME     PID     TPID    SIG     RET     COMM    "
+    assert re.fullmatch(r"\d\d:\d\d:\d\d  812    3168    15      0       bash", row)
+    assert end == ""
+
+
+def test_the_header_is_printed_once() -> None:
+    pipe = Pipe()
+    table, source = Table(pipe), Source("events", SIGNALS)
+    for pid in (1, 2):
+        table.write(batch_of(source, signal_record(pid, b"a"), signal_record(pid, b"b")))
+    lines = pipe.text().splitlines()
+    assert len(lines) == 5
+    assert sum(line.startswith("TIME") for line in lines) == 1
+
+
+def test_a_value_that_runs_over_pushes_the_next_by_one_space() -> None:
+    columns = Columns(struct_of(("a", COMM), ("b", COMM), ("c", COMM)))
+    row = columns.row("10:00:00", {"a": "irqbalance", "b": "x", "c": "y"})
+    assert columns.header == "TIME     A       B       C       "
+    assert row == "10:00:00  irqbalance x   y"
+
+
+def test_a_name_longer_than_six_makes_its_column_wider() -> None:
+    columns = Columns(struct_of(("exit_code", INT), ("b", INT)))
+    assert columns.header == "TIME     EXIT_CODE  B       "
+    assert columns.row("10:00:00", {"exit_code": 1, "b": 2}) == "10:00:00  1         2"
+
+
+def test_each_source_gets_its_header_when_it_takes_the_word() -> None:
+    pipe = Pipe()
+    table = Table(pipe)
+    first, second = Source("a", struct_of(("x", INT))), Source("b", struct_of(("y", INT)))
+    for source in (first, second, second, first):
+        table.write(batch_of(source, struct.pack("=i", 1)))
+    headers = [line.split()[1] for line in pipe.text().splitlines() if line.startswith("TIME")]
+    assert headers == ["X", "Y", "X"]
+
+
+def test_a_header_is_emphasised_only_where_colour_is_allowed() -> None:
+    pipe = Pipe()
+    Table(pipe, colour=True).write(batch_of(Source("e", struct_of(("x", INT))), b"\1\0\0\0"))
+    assert pipe.text().startswith("\x1b[1mTIME")
+
+
+@pytest.mark.parametrize(
+    ("layout", "value", "text"),
+    [
+        (INT, -1, "-1"),
+        (U64, (1 << 64) - 1, "18446744073709551615"),
+        (WIDE, 1 << 100, str(1 << 100)),
+        (BOOL, True, "true"),
+        (BOOL, False, "false"),
+        (COMM, "a\x1bb", "a\\x1bb"),
+        (DOUBLE, 0.5, "0.5"),
+        (Layout(kinds.ARRAY, "", 8, count=2, element=INT), [1, 2], "[1,2]"),
+        (Layout(kinds.ARRAY, "", 32, count=2, element=COMM), ["\u202e", "b"], '["\\u202e","b"]'),
+        (Layout(kinds.OPAQUE, "", 2), b"\x01\xff", "01ff"),
+        (INT, None, "-"),
+    ],
+)
+def test_a_cell(layout: Layout, value: object, text: str) -> None:
+    assert value_text(layout, value) == text
+
+
+def test_a_record_without_a_layout_is_shown_in_hex() -> None:
+    pipe = Pipe()
+    Table(pipe).write(batch_of(Source("events", None), b"\x01\xab"))
+    header, row, _ = pipe.text().split("\n")
+    assert header == "TIME     SIZE    DATA"
+    assert row.endswith("  2       01ab")
+
+
+# --- JSON ----------------------------------------------------------------------------------------
+
+
+def json_lines(source: Source, *records: bytes, named: bool = False) -> list[str]:
+    pipe = Pipe()
+    JsonLines(pipe, named=named).write(batch_of(source, *records))
+    return pipe.text().splitlines()
+
+
+def test_json_is_one_object_a_line_with_sorted_keys() -> None:
+    (line,) = json_lines(Source("events", SIGNALS), signal_record(812, b"bash"))
+    assert line == '{"comm":"bash","pid":812,"ret":0,"sig":15,"tpid":3168}'
+
+
+def test_with_several_sources_the_source_stands_beside_the_fields() -> None:
+    layout = struct_of(("source", INT))
+    (line,) = json_lines(Source("ring", layout), struct.pack("=i", 5), named=True)
+    assert json.loads(line) == {"source": "ring", "fields": {"source": 5}}
+
+
+def test_integers_above_2_to_the_53_keep_all_their_digits() -> None:
+    layout = struct_of(("big", U64))
+    (line,) = json_lines(Source("e", layout), struct.pack("=Q", (1 << 64) - 1))
+    assert line == '{"big":18446744073709551615}'
+
+
+def test_bytes_that_are_no_utf8_are_replaced_and_controls_escaped() -> None:
+    layout = struct_of(("comm", COMM))
+    (line,) = json_lines(Source("e", layout), b"\xff\x1b\xe2\x80\xae\x00".ljust(16, b"\0"))
+    assert json.loads(line) == {"comm": "\ufffd\x1b\u202e"}
+    assert line.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [(float("nan"), "NaN"), (float("inf"), "Infinity"), (float("-inf"), "-Infinity"), (1.5, 1.5)],
+)
+def test_numbers_that_json_lacks_are_written_as_text(value: float, written: object) -> None:
+    assert json_value(DOUBLE, value) == written
+
+
+def test_an_enumerator_is_its_name_and_number() -> None:
+    layout = struct_of(("a", MODE), ("b", MODE))
+    (line,) = json_lines(Source("e", layout), struct.pack("=ii", 1, 9))
+    assert json.loads(line) == {"a": "FAST(1)", "b": "<UNKNOWN_VARIANT>(9)"}
+
+
+def test_a_128_bit_integer_is_a_string_of_digits() -> None:
+    (line,) = json_lines(Source("e", struct_of(("w", WIDE))), bytes(8) + b"\1" + bytes(7))
+    assert json.loads(line) == {"w": str(1 << 64)}
+
+
+def test_a_record_cut_short_has_nulls_and_dashes() -> None:
+    source = Source("events", SIGNALS)
+    (line,) = json_lines(source, struct.pack("=ii", 1, 2))
+    assert json.loads(line) == {"pid": 1, "tpid": 2, "sig": None, "ret": None, "comm": None}
+    pipe = Pipe()
+    Table(pipe).write(batch_of(source, struct.pack("=ii", 1, 2)))
+    assert pipe.text().splitlines()[1].split()[1:] == ["1", "2", "-", "-", "-"]
+
+
+def test_a_record_without_a_layout_is_hex_in_json() -> None:
+    assert json.loads(json_lines(Source("e", None), b"\x01\xab")[0]) == {"data": "01ab", "size": 2}
+
+
+# --- streams and filters ---------------------------------------------------------------------------
+
+
+def test_a_reader_that_is_gone_is_told_apart_from_a_failure() -> None:
+    pipe = Pipe()
+    os.close(pipe.reader)
+    with pytest.raises(OutputClosed):
+        pipe.write("x")
+    assert not pipe.writing
+    os.close(pipe.fd)
+
+
+def test_only_the_events_of_one_process_pass_a_filter() -> None:
+    pipe = Pipe()
+    sink = ProcessFilter(JsonLines(pipe, named=False), 2)
+    source = Source("events", SIGNALS)
+    sink.write(batch_of(source, *(signal_record(pid, b"x") for pid in (1, 2, 3, 2))))
+    assert [json.loads(line)["pid"] for line in pipe.text().splitlines()] == [2, 2]
+
+
+def test_events_that_name_no_process_pass_a_filter() -> None:
+    pipe = Pipe()
+    sink = ProcessFilter(JsonLines(pipe, named=False), 2)
+    sink.write(batch_of(Source("e", struct_of(("x", INT))), struct.pack("=i", 7)))
+    assert pipe.text() == '{"x":7}\n'

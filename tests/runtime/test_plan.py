@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from ebpm.errors import InvalidPackage
+from ebpm.package.model import DataSection, Option, Package, ProgramSpec, Variable
+from ebpm.plainjson import dumps, loads
+from ebpm.runtime.plan import PERF_EVENT_ARRAY, RINGBUF, Plan
+from ebpm.runtime.planner import make_plan
+
+pytestmark = pytest.mark.needs("compiler")
+Build = Callable[[str], Package]
+
+
+def plan_of(package: Package) -> Plan:
+    return make_plan(package, package.objects[0])
+
+
+def with_variable(package: Package, **fields: object) -> Package:
+    variable = Variable(name="watched", type="int", **fields)  # type: ignore[arg-type]
+    return replace(package, sections=(DataSection(name=".rodata", variables=(variable,)),))
+
+
+def test_a_plan_survives_being_kept(program: Build) -> None:
+    plan = plan_of(program("values"))
+    again = Plan.load(plan.dump())
+    assert again is not None
+    assert again.dump() == plan.dump()
+    assert [one.name for one in again.variables] == [one.name for one in plan.variables]
+
+
+@pytest.mark.parametrize("cut", [0, 1, 10, 100, -1])
+def test_a_damaged_plan_is_none(program: Build, cut: int) -> None:
+    assert Plan.load(plan_of(program("net")).dump()[:cut]) is None
+
+
+def test_a_plan_of_another_format_is_made_again(program: Build) -> None:
+    data = loads(plan_of(program("net")).dump())
+    assert isinstance(data, dict)
+    assert Plan.load(dumps({**data, "format": 999})) is None
+
+
+def test_buffers_become_sources_with_their_own_layouts(program: Build) -> None:
+    plan = plan_of(program("streams"))
+    kinds = {one.map: (one.kind, one.layout.name if one.layout else None) for one in plan.sources}
+    assert kinds == {"ring": (RINGBUF, "small"), "perf": (PERF_EVENT_ARRAY, "large")}
+
+
+def test_a_variable_marked_lost_is_a_counter_and_no_option(program: Build) -> None:
+    plan = plan_of(program("streams"))
+    assert [one.name for one in plan.lost] == ["dropped"]
+    assert "dropped" not in [one.name for one in plan.variables]
+
+
+def test_tc_and_xdp_programs_get_their_options_from_annotations(program: Build) -> None:
+    programs = {one.name: one for one in plan_of(program("net")).programs}
+    assert programs["count_xdp"].kind == "xdp"
+    assert programs["count_tc"].kind == "tc"
+    assert programs["count_tc"].options["handle"] == 7
+    assert programs["count_tc"].options["priority"] == 3
+    assert programs["count_tc"].options["direction"] == "ingress"
+
+
+def test_the_default_of_an_option_wins_over_the_value(program: Build) -> None:
+    package = with_variable(program("values"), value=3, option=Option(default=4))
+    assert plan_of(package).variables[0].default == 4
+
+
+def test_a_value_for_a_variable_that_is_not_there_is_an_error(program: Build) -> None:
+    variable = Variable(name="absent", type="int", value=1)
+    package = replace(
+        program("values"), sections=(DataSection(name=".rodata", variables=(variable,)),)
+    )
+    with pytest.raises(InvalidPackage, match="'absent'"):
+        plan_of(package)
+
+
+def test_a_default_that_does_not_fit_is_an_error_of_the_package(program: Build) -> None:
+    with pytest.raises(InvalidPackage, match="'watched'.*out of range for int"):
+        plan_of(with_variable(program("values"), value=1 << 40))
+
+
+def test_a_short_option_of_two_letters_is_an_error_of_the_package(program: Build) -> None:
+    with pytest.raises(InvalidPackage, match="not one letter"):
+        plan_of(with_variable(program("values"), option=Option(short="ab")))
+
+
+def test_a_program_that_the_object_lacks_is_an_error_that_names_those_it_has(
+    program: Build,
+) -> None:
+    package = replace(program("values"), programs=(ProgramSpec(name="other", attach="xdp"),))
+    with pytest.raises(InvalidPackage, match=r"'other'.*on_getpgid"):
+        plan_of(package)
+
+
+def test_builders_dummies_are_nobodys_options(program: Build) -> None:
+    variable = Variable(name="__eunomia_dummy_event_ptr", type="void *")
+    package = replace(
+        program("values"), sections=(DataSection(name=".bss", variables=(variable,)),)
+    )
+    assert plan_of(package).variables == []
+
+
+@pytest.mark.parametrize(("given", "pages"), [(None, 64), (1, 1), (100, 128), (0, 64), ("x", 64)])
+def test_perf_pages_are_a_power_of_two(program: Build, given: object, pages: int) -> None:
+    package = replace(program("streams"), settings={"perf_buffer_pages": given})
+    assert plan_of(package).perf_pages == pages

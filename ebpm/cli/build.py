@@ -44,9 +44,9 @@ def build(
     version: str | None,
     as_json: bool,
 ) -> None:
-    """Compile SOURCE, a .bpf.c file or a folder with one, to a package.
+    """Compile a .bpf.c file to a package.
 
-    Beside the source, or in the folder given with -o, are written NAME.bpf.o, NAME.skel.json and
+    SOURCE is the file, or a folder with one. Beside the source, or in the folder given with -o, are written NAME.bpf.o, NAME.skel.json and
     package.json. The structs of HEADER are what the tool reports; without one, those that its ring
     buffers carry. One object serves all architectures where the source allows it.
     """

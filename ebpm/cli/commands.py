@@ -57,7 +57,7 @@ def _click_option(one: Option) -> Callable[[Callable[..., Any]], Callable[..., A
     "arguments", nargs=-1, type=click.UNPROCESSED, metavar="[TOOL OPTIONS] [-- COMMAND]"
 )
 def run(**_: Any) -> None:  # noqa: ANN401
-    """Run a tool: load it, attach it, print what it reports until Ctrl-C.
+    """Run a tool until Ctrl-C.
 
     Options of ebpm stand before TARGET, those of the tool after it; `ebpm run TARGET --help` lists
     them. A command after -- is started when the tool is attached, and only it is traced.
@@ -68,7 +68,10 @@ def run(**_: Any) -> None:  # noqa: ANN401
 @app.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
-    """Print the completion script of a shell, e.g. eval "$(ebpm completion bash)"."""
+    """Print the completion script of a shell.
+
+    To have it in every bash: eval "$(ebpm completion bash)" in ~/.bashrc.
+    """
     from click.shell_completion import get_completion_class
 
     kind = get_completion_class(shell)

@@ -18,7 +18,10 @@ from ebpm.registry.credentials import Credential
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
 @click.option("--plain-http", is_flag=True, help="Speak plain http to the registry.")
 def login(registry: str, username: str | None, password_stdin: bool, plain_http: bool) -> None:
-    """Log in to REGISTRY (host[:port]); the login is tried before it is kept."""
+    """Log in to a registry.
+
+    REGISTRY is its host[:port]. The login is tried before it is kept.
+    """
     _check(registry)
     username = username or click.prompt("Username", err=True)
     if password_stdin:
@@ -36,7 +39,7 @@ def login(registry: str, username: str | None, password_stdin: bool, plain_http:
 @click.command()
 @click.argument("registry")
 def logout(registry: str) -> None:
-    """Forget the login of REGISTRY."""
+    """Forget the login of a registry."""
     _check(registry)
     known = Workspace().client().logout(registry)
     click.echo(f"logged out of {registry}" if known else f"there was no login for {registry}")

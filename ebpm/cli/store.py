@@ -73,7 +73,10 @@ def _cells(row: dict[str, Any]) -> list[str]:
 @click.argument("target")
 @click.option("--json", "as_json", is_flag=True, help="Print all metadata as JSON.")
 def inspect(target: str, as_json: bool) -> None:
-    """Show what a package is: its programs and hooks, options, and what it reports."""
+    """Show what a package is and does.
+
+    Its programs and their hooks, its options, and what it reports.
+    """
     parsed = parse_target(target)
     workspace = Workspace()
     if parsed.kind in (LAYOUT, REMOTE, NAME):
@@ -154,14 +157,17 @@ def _section(title: str, rows: list[list[str]]) -> None:
 @click.argument("source")
 @click.argument("name")
 def tag(source: str, name: str) -> None:
-    """Give a package of the store a second name, e.g. the one it will be pushed under."""
+    """Give a package in the store a second name.
+
+    For example the one under which it will be pushed.
+    """
     click.echo(f"tagged {Workspace().tag(parse_target(source), name)}")
 
 
 @click.command()
 @click.argument("references", nargs=-1, required=True, metavar="REF...")
 def remove(references: tuple[str, ...]) -> None:
-    """Remove packages from the store, and what no other package needs."""
+    """Remove packages from the store."""
     store = Workspace().store()
     for reference in references:
         name = parse_target(reference).full_name

@@ -29,9 +29,9 @@ def workspace_for(target: Target, what: str, plain_http: bool) -> tuple[Workspac
 @click.option("--plain-http", is_flag=True, help="Speak plain http to the registry.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def push(words: tuple[str, ...], platform: str | None, plain_http: bool, as_json: bool) -> None:
-    """Send a package to REF: HOST/NAME[:TAG] in a registry, or oci:DIR[:TAG], a layout folder.
+    """Send a package to a registry.
 
-    SOURCE is any TARGET; without it, what the store has under REF is sent.
+    REF is HOST/NAME[:TAG] in a registry, or oci:DIR[:TAG], a layout folder. SOURCE is any TARGET; without it, what the store has under REF is sent.
     """
     if len(words) > 2:
         raise click.UsageError("push takes [SOURCE] REF")
@@ -62,7 +62,10 @@ def push(words: tuple[str, ...], platform: str | None, plain_http: bool, as_json
 @click.option("--plain-http", is_flag=True, help="Speak plain http to the registry.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def pull(reference: str, tag: str | None, plain_http: bool, as_json: bool) -> None:
-    """Fetch REF, HOST/NAME[:TAG|@DIGEST] or oci:DIR[:TAG], into the store."""
+    """Fetch a package into the store.
+
+    REF is HOST/NAME[:TAG|@DIGEST] in a registry, or oci:DIR[:TAG], a layout folder.
+    """
     target = parse_target(reference)
     if target.kind == NAME:
         target = _from_index(target)

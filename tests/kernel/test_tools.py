@@ -94,7 +94,7 @@ def test_every_tool_is_one_portable_object(ebpm: Ebpm, tools: Tools, tool: str) 
     assert data["meta"]["ebpm_platform"] == "any"
 
 
-@pytest.mark.parametrize("tool", sorted(path.name for path in (ROOT / "index/tools").iterdir()))
+@pytest.mark.parametrize("tool", sorted(path.name for path in (ROOT / "index/tools").iterdir() if path.is_dir()))
 def test_every_tool_has_a_readme_with_its_real_header(
     ebpm: Ebpm, tools: Tools, tool: str
 ) -> None:

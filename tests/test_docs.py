@@ -1,0 +1,124 @@
+"""What the documents say is what the program does."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from tests.conftest import ROOT, Ebpm
+
+Tools = Callable[[str], Path]
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("index/**/*.md")])
+
+
+def blocks(text: str, language: str) -> list[str]:
+    """List the fenced blocks of a language."""
+    parts = re.split(r"^```(\w*)\n", text, flags=re.MULTILINE)
+    # Openings and closings alternate: text, language, block, "", text, language, block, …
+    return [block for name, block in zip(parts[1::4], parts[2::4], strict=True) if name == language]
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_somewhere(path: Path) -> None:
+    for target in re.findall(r"\]\(([^)]+)\)", path.read_text()):
+        if not target.startswith(("http", "#")):
+            assert (path.parent / target.partition("#")[0]).exists(), target
+
+
+def test_the_help_in_the_readme_is_the_programs(ebpm: Ebpm) -> None:
+    shown = ebpm.run("--help", env={**os.environ, "COLUMNS": "80"}).stdout
+    assert f"$ ebpm --help\n{shown}```" in (ROOT / "README.md").read_text()
+
+
+def test_python_examples_are_valid() -> None:
+    for path in DOCUMENTS:
+        for block in blocks(path.read_text(), "python"):
+            compile(block, str(path), "exec")
+
+
+@pytest.mark.needs("compiler", "bpf")
+def test_the_python_guides_example_runs() -> None:
+    (example,) = blocks((ROOT / "docs/guides/python.md").read_text(), "python")
+    done = subprocess.run(
+        [sys.executable, "-c", example], capture_output=True, text=True, timeout=60, cwd=ROOT
+    )
+    assert done.returncode == 0, done.stderr
+    pid, sig, _comm = done.stdout.split(maxsplit=2)
+    assert pid.isdecimal()
+    assert sig == "0"
+
+
+@pytest.mark.needs("compiler", "bpf")
+def test_the_tutorial_works_as_written(work: Path) -> None:
+    text = (ROOT / "docs/guides/writing-a-tool.md").read_text()
+    header, source = blocks(text, "c")
+    make, build_and_run, _publish, carry = blocks(text, "sh")
+    subprocess.run(["bash", "-ec", make], check=True, cwd=work)
+    folder = work / "chdirsnoop"
+    (folder / "chdirsnoop.h").write_text(header)
+    (folder / "chdirsnoop.bpf.c").write_text(source)
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+
+    def shell(script: str, *flags: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["bash", *flags, "-c", f'sudo() {{ "$@"; }}\n{script}'],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            cwd=folder,
+            env={**os.environ, "PATH": path},
+        )
+
+    done = shell(build_and_run)
+    assert shell(carry, "-e").returncode == 0
+    # The traced shell fails to change to /nowhere, and its status is that of the run.
+    assert re.search(r"\d\d:\d\d:\d\d  \d+ +0 +sh\n\S+ +\d+ +-2 +sh", done.stdout), done.stderr
+    (shown,) = [block for block in blocks(text, "") if block.startswith("TIME")]
+    assert shown.splitlines()[0] in [line.rstrip() for line in done.stdout.splitlines()]
+
+
+@pytest.mark.needs("compiler")
+def test_what_the_commands_print_fits_its_schema(ebpm: Ebpm, tools: Tools, work: Path) -> None:
+    schema = json.loads((ROOT / "docs/spec/commands.schema.json").read_text())
+    package = tools("sigsnoop") / "package.json"
+    for words in (
+        ["build", ROOT / "index/tools/sigsnoop", "-o", work / "out", "-t", "sigsnoop:1.0"],
+        ["list"],
+        ["inspect", "sigsnoop:1.0"],
+        ["inspect", package],
+        ["push", "sigsnoop:1.0", "oci:layout"],
+        ["pull", "oci:layout"],
+    ):
+        command, *rest = words
+        document = json.loads(ebpm.run(command, "--json", *rest).stdout)
+        jsonschema.validate(document, schema)
+
+
+@pytest.mark.needs("compiler", "bpf")
+def test_events_fit_their_schema(ebpm: Ebpm, tools: Tools) -> None:
+    schema = json.loads((ROOT / "docs/spec/events.schema.json").read_text())
+    validator = jsonschema.Draft202012Validator(schema)
+    package = tools("sigsnoop") / "package.json"
+    out = ebpm.run("run", "--json", package, "--", "sh", "-c", "kill -0 $$").stdout
+    assert out
+    for line in out.splitlines():
+        validator.validate(json.loads(line))
+    validator.validate({"source": "ring", "fields": {"a": 1}})
+    assert not validator.is_valid([1])
+
+
+def test_no_document_names_this_machine() -> None:
+    for path in subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split("\0"):
+        if path and (ROOT / path).exists():
+            data = (ROOT / path).read_bytes()
+            assert b"/work/" + b"main" not in data, path

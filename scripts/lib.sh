@@ -51,7 +51,7 @@ make_venv() {
         return
     fi
     say "taking pip out of Debian's python3-pip-whl, unpacked below .cache"
-    "$python" "$root/scripts/debian.py" unpack python3-pip-whl "$cache/debs" ||
+    "$python" "$root/scripts/unpack" "$cache/debs" python3-pip-whl ||
         fail "this Python has no pip, and none could be fetched" "as root: apt install python3-venv"
     "$python" -m venv --without-pip "$1"
     local wheel; wheel=$(echo "$cache"/debs/usr/share/python-wheels/pip-*.whl)

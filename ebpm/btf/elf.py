@@ -1,24 +1,26 @@
 """The ELF file around BTF: sections, symbols and relocations of a 64-bit BPF object.
 
-pyelftools reads the headers; sizes and offsets are checked here, since objects come from strangers.
+A relocatable object is three tables of records. They are read here and not with pyelftools, which
+believes what a file says of itself: objects come from strangers, and a few kilobytes can claim
+gigabytes of names. Whatever is read is bounded by the size of the file.
 """
 
 from __future__ import annotations
 
-import io
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ebpm.errors import InvalidObject
 
-EM_BPF = 247
-SHT_SYMTAB, SHT_RELA, SHT_NOBITS, SHT_REL = 2, 4, 8, 9
+EM_BPF, ET_REL = 247, 1
+SHT_NULL, SHT_SYMTAB, SHT_RELA, SHT_NOBITS, SHT_REL = 0, 2, 4, 8, 9
 SHF_EXECINSTR = 4
 SHN_LORESERVE = 0xFF00
 STT_OBJECT, STT_FUNC, STT_SECTION = 1, 2, 3
 STB_LOCAL, STB_GLOBAL, STB_WEAK = 0, 1, 2
 _HEADER_SIZE, _SECTION_SIZE, _SYMBOL_SIZE = 64, 64, 24
+_NAMES_SLACK = 1 << 16  # names may share their ends, which compilers make little use of
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,21 +89,34 @@ def read_elf(data: bytes) -> ElfObject:
     Raises:
         InvalidObject: not ELF64 for BPF, or its tables point outside the file.
     """
-    from elftools.elf.elffile import ELFFile
-
-    _check_header(data)
-    try:
-        elf = ELFFile(io.BytesIO(data))
-        order = "<" if elf.little_endian else ">"
-        sections = tuple(_section(data, at, one) for at, one in enumerate(elf.iter_sections()))
-    except InvalidObject:
-        raise
-    except Exception as error:  # noqa: BLE001  # pyelftools fails in many ways on foreign bytes
-        raise InvalidObject(f"the ELF file is damaged: {error or type(error).__name__}") from None
+    order = _check_header(data)
+    (table,) = struct.unpack_from(order + "Q", data, 40)
+    count, names = struct.unpack_from(order + "HH", data, 60)
+    headers = list(
+        struct.iter_unpack(order + "IIQQQQIIQQ", data[table : table + count * _SECTION_SIZE])
+    )
+    contents = _contents(data, headers)
+    strings = _Names(contents[names], "a section")
+    sections = tuple(
+        Section(
+            index=index,
+            name=strings.at(header[0]),
+            type=header[1],
+            flags=header[2],
+            size=header[5],
+            link=header[6],
+            info=header[7],
+            align=header[8],
+            entry_size=header[9],
+            data=content,
+        )
+        for index, (header, content) in enumerate(zip(headers, contents, strict=True))
+    )
     return ElfObject(order, data[:_HEADER_SIZE], sections, tuple(_symbols(order, sections)))
 
 
-def _check_header(data: bytes) -> None:
+def _check_header(data: bytes) -> str:
+    """Check the file's header; tell the byte order."""
     if data[:4] != b"\x7fELF":
         raise InvalidObject("not an ELF file")
     if len(data) < _HEADER_SIZE:
@@ -109,39 +124,56 @@ def _check_header(data: bytes) -> None:
     if data[4] != 2 or data[5] not in (1, 2):
         raise InvalidObject("not a 64-bit ELF file")
     order = "<" if data[5] == 1 else ">"
-    (machine,) = struct.unpack_from(order + "H", data, 18)
+    kind, machine = struct.unpack_from(order + "HH", data, 16)
     if machine != EM_BPF:
         raise InvalidObject(f"an ELF file for machine {machine}, not for BPF ({EM_BPF})")
+    if kind != ET_REL:
+        raise InvalidObject(f"an ELF file of type {kind}, not a relocatable object ({ET_REL})")
     (at,) = struct.unpack_from(order + "Q", data, 40)
     entry, count, names = struct.unpack_from(order + "HHH", data, 58)
     if entry != _SECTION_SIZE or not count or names >= count or at + entry * count > len(data):
         raise InvalidObject("the ELF file is cut off, or its section table is damaged")
+    return order
 
 
-def _section(data: bytes, index: int, section: object) -> Section:
-    header = section.header  # type: ignore[attr-defined]
-    at, size = header.sh_offset, header.sh_size
-    (number,) = struct.unpack_from("<I" if data[5] == 1 else ">I", data, _type_at(data, index))
-    if number not in (0, SHT_NOBITS) and at + size > len(data):
-        raise InvalidObject(f"section {section.name!r} reaches beyond the file")  # type: ignore[attr-defined]
-    return Section(
-        index=index,
-        name=section.name,  # type: ignore[attr-defined]
-        type=number,
-        flags=header.sh_flags,
-        size=size,
-        link=header.sh_link,
-        info=header.sh_info,
-        align=header.sh_addralign,
-        entry_size=header.sh_entsize,
-        data=b"" if number in (0, SHT_NOBITS) else data[at : at + size],
-    )
+def _contents(data: bytes, headers: list[tuple[int, ...]]) -> list[bytes]:
+    """Cut the sections out of the file; empty where a section has no bytes in it."""
+    contents = []
+    total = 0
+    for index, header in enumerate(headers):
+        kind, at, size = header[1], header[4], header[5]
+        if kind in (SHT_NULL, SHT_NOBITS):
+            contents.append(b"")
+            continue
+        total += size
+        if at + size > len(data):
+            raise InvalidObject(f"section {index} reaches beyond the file")
+        if total > len(data):
+            raise InvalidObject("the sections overlap: together they are larger than the file")
+        contents.append(data[at : at + size])
+    return contents
 
 
-def _type_at(data: bytes, index: int) -> int:
-    """Locate a section's type: pyelftools turns it into names, and unknown ones into numbers."""
-    (table,) = struct.unpack_from("<Q" if data[5] == 1 else ">Q", data, 40)
-    return int(table) + index * _SECTION_SIZE + 4
+class _Names:
+    """A string table, read with care: names may share bytes, and thus be longer than the table."""
+
+    def __init__(self, data: bytes, whose: str) -> None:
+        self._data = data
+        self._whose = whose
+        self._known: dict[int, str] = {}
+        self._left = 2 * len(data) + _NAMES_SLACK
+
+    def at(self, offset: int) -> str:
+        """Read the name that begins at an offset."""
+        if offset not in self._known:
+            end = self._data.find(b"\0", offset)
+            if end < 0:
+                raise InvalidObject(f"the name of {self._whose} points outside the string table")
+            self._left -= end - offset
+            if self._left < 0:
+                raise InvalidObject("the names are longer than their string table")
+            self._known[offset] = self._data[offset:end].decode("utf-8", "replace")
+        return self._known[offset]
 
 
 def _symbols(order: str, sections: tuple[Section, ...]) -> Iterator[Symbol]:
@@ -150,12 +182,8 @@ def _symbols(order: str, sections: tuple[Section, ...]) -> Iterator[Symbol]:
             continue
         if section.link >= len(sections) or len(section.data) % _SYMBOL_SIZE:
             raise InvalidObject("the symbol table is damaged")
-        names = sections[section.link].data
+        names = _Names(sections[section.link].data, "a symbol")
         for at, info, other, where, value, size in struct.iter_unpack(
             order + "IBBHQQ", section.data
         ):
-            end = names.find(b"\0", at)
-            if end < 0:
-                raise InvalidObject("a symbol's name points outside the string table")
-            name = names[at:end].decode("utf-8", "replace")
-            yield Symbol(name, info & 15, info >> 4, where, value, size, other)
+            yield Symbol(names.at(at), info & 15, info >> 4, where, value, size, other)

@@ -36,8 +36,8 @@ def encode(layout: Layout, value: Json, before: bytes | None = None) -> bytes:
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise ValueError(f"{value!r} is not a number")
         try:
-            return struct.pack({4: "=f", 8: "=d"}[layout.size], value)
-        except (OverflowError, KeyError):
+            return struct.pack({2: "=e", 4: "=f", 8: "=d"}[layout.size], value)
+        except (OverflowError, KeyError, struct.error):
             raise ValueError(f"{value!r} does not fit {layout.name}") from None
     if layout.kind == kinds.STRING:
         return _string(layout, value, old)

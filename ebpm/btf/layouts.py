@@ -16,7 +16,8 @@ def layout_of(btf: Btf, type_id: int) -> Layout:
     """Lay out a type. Functions, ``void`` and forward declarations come out as OPAQUE.
 
     Raises:
-        InvalidBtf: the type contains itself, or has more parts than anybody would print.
+        InvalidBtf: the type contains itself, has more parts than anybody would print, or has a
+            member that lies outside of it.
     """
     return _Builder(btf).build(type_id, "", _DEPTH_LIMIT)
 
@@ -48,7 +49,7 @@ class _Builder:
         if isinstance(found, t.Array):
             return self._array(found, alias, depth)
         if isinstance(found, t.Struct):
-            members = tuple(self._member(member, depth) for member in found.members)
+            members = tuple(self._member(found, member, depth) for member in found.members)
             kind = kinds.UNION if found.union else kinds.STRUCT
             return Layout(kind, found.name or alias, found.size, members=members)
         return Layout(kinds.OPAQUE, alias, self.btf.size(type_id))
@@ -60,13 +61,17 @@ class _Builder:
             return Layout(kinds.STRING, alias, size)
         return Layout(kinds.ARRAY, alias, size, count=found.count, element=element)
 
-    def _member(self, member: t.Member, depth: int) -> Member:
-        bits = member.bits
+    def _member(self, around: t.Struct, member: t.Member, depth: int) -> Member:
+        bit_offset, bits = member.bit_offset, member.bits
         inner = self.btf[self.btf.strip(member.type)]
         if not bits and isinstance(inner, t.Int) and inner.bits != inner.size * 8:
-            bits = inner.bits  # how bitfields were written before the kind flag (Linux < 4.20)
+            # how bitfields were written before the kind flag (Linux < 4.20)
+            bit_offset, bits = bit_offset + inner.bit_offset, inner.bits
         layout = self.build(member.type, "", depth - 1)
-        return Member(member.name, member.bit_offset, bits, layout)
+        if bit_offset + (bits or layout.size * 8) > around.size * 8:
+            name = f"{around.name or '{...}'}.{member.name}"
+            raise InvalidBtf(f"member {name} reaches beyond its {around.size} bytes")
+        return Member(member.name, bit_offset, bits, layout)
 
 
 def _enum(found: t.Enum, alias: str) -> Layout:

@@ -16,9 +16,9 @@ from ebpm.errors import InvalidBtf
 MAGIC = 0xEB9F
 _HEADER = "HBBIIIII"
 HEADER_SIZE = 24
-_DEPTH_LIMIT = (
-    64  # of nested types; the kernel's own limit on resolution is 32 (BTF, MAX_RESOLVE_DEPTH)
-)
+_DEPTH_LIMIT = 64  # of nested types; the kernel's own (kernel/bpf/btf.c) is 32
+_LONGEST_NAME = 4096  # the kernel takes 512
+_NAMES_SLACK = 1 << 20  # names may share their ends, and so be longer than the string table
 
 _T = TypeVar("_T")
 
@@ -46,6 +46,8 @@ class Btf:
         self.strings = raw[strings : strings + string_size]
         if self.strings and (self.strings[0] or self.strings[-1]):
             raise InvalidBtf("the BTF string table is not enclosed in NUL bytes")
+        self._known_strings: dict[int, str] = {}
+        self._strings_left = 2 * len(self.strings) + _NAMES_SLACK
         self._offsets = self._scan()
         self._decoded: dict[int, t.Type] = {0: t.Void()}
         self._names: dict[tuple[int, str], int] | None = None
@@ -72,13 +74,29 @@ class Btf:
         """Count the types, ``void`` included: ids run from 0 to this number, exclusive."""
         return len(self._offsets)
 
+    def name(self, offset: int) -> str:
+        """Read a name, as :meth:`string` does; no name is longer than a page."""
+        text = self.string(offset)
+        if len(text) > _LONGEST_NAME:
+            raise InvalidBtf(f"a BTF name has {len(text)} characters")
+        return text
+
     def string(self, offset: int) -> str:
-        """Read a name; what is not UTF-8 in it is replaced."""
+        """Read any string, a line of source among them; what is not UTF-8 in it is replaced."""
+        known = self._known_strings.get(offset)
+        if known is not None:
+            return known
         if offset >= len(self.strings):
             if offset == 0:
                 return ""
             raise InvalidBtf(f"a BTF name points outside the string table ({offset})")
-        return self.strings[offset : self.strings.index(b"\0", offset)].decode("utf-8", "replace")
+        end = self.strings.index(b"\0", offset)
+        self._strings_left -= end - offset
+        if self._strings_left < 0:
+            raise InvalidBtf("the BTF names are longer than the string table")
+        text = self.strings[offset:end].decode("utf-8", "replace")
+        self._known_strings[offset] = text
+        return text
 
     def record(self, type_id: int) -> tuple[int, int, int, bytes]:
         """Read a type's record as it stands: name offset, info word, size or type, and its tail."""
@@ -103,7 +121,7 @@ class Btf:
     def _decode(self, type_id: int) -> t.Type:
         name_at, info, word, tail = self.record(type_id)
         kind, flag = info >> 24 & 31, bool(info >> 31)
-        name = self.string(name_at)
+        name = self.name(name_at)
         if kind in (t.KIND_STRUCT, t.KIND_UNION):
             return t.Struct(name, word, self._members(tail, flag), kind == t.KIND_UNION)
         if kind == t.KIND_INT:
@@ -120,7 +138,7 @@ class Btf:
             return t.DataSection(name, word, tuple(t.SectionEntry(*entry) for entry in entries))
         if kind == t.KIND_FUNC_PROTO:
             pairs = struct.iter_unpack(self.order + "II", tail)
-            return t.FunctionType(word, tuple((self.string(at), of) for at, of in pairs))
+            return t.FunctionType(word, tuple((self.name(at), of) for at, of in pairs))
         return self._simple(kind, name, info, word, tail)
 
     def _simple(self, kind: int, name: str, info: int, word: int, tail: bytes) -> t.Type:
@@ -141,7 +159,7 @@ class Btf:
         members = []
         for name, of, place in struct.iter_unpack(self.order + "III", tail):
             offset, bits = (place & 0xFFFFFF, place >> 24) if flag else (place, 0)
-            members.append(t.Member(self.string(name), of, offset, bits))
+            members.append(t.Member(self.name(name), of, offset, bits))
         return tuple(members)
 
     def _enumerators(self, kind: int, signed: bool, tail: bytes) -> tuple[tuple[str, int], ...]:
@@ -151,7 +169,7 @@ class Btf:
             value, width = (words[0] | words[1] << 32, 64) if wide else (words[0], 32)
             if signed and value >> (width - 1):
                 value -= 1 << width
-            values.append((self.string(name), value))
+            values.append((self.name(name), value))
         return tuple(values)
 
     # --- questions about types -------------------------------------------------------------------
@@ -163,7 +181,7 @@ class Btf:
             for type_id in range(1, len(self)):
                 name_at, info, _, _ = self.record(type_id)
                 if name_at:
-                    self._names.setdefault((info >> 24 & 31, self.string(name_at)), type_id)
+                    self._names.setdefault((info >> 24 & 31, self.name(name_at)), type_id)
         return self._names.get((kind, name))
 
     def of_kind(self, kind: type[_T]) -> Iterator[tuple[int, _T]]:

@@ -39,9 +39,9 @@ class Record:
         """Take a type out of a section."""
         name, info, word, tail = btf.record(type_id)
         words = [word, *(w for (w,) in struct.iter_unpack(btf.order + "I", tail))]
-        record = cls(info, [btf.string(name)], words)
+        record = cls(info, [btf.name(name)], words)
         if record.kind in _NAMED_ENTRIES:
-            record.names += [btf.string(words[at]) for at in record.entry_places()]
+            record.names += [btf.name(words[at]) for at in record.entry_places()]
         return record
 
     def entry_places(self) -> range:
@@ -77,7 +77,7 @@ class StringTable:
     """NUL-terminated strings, each held once, in the order of their first use."""
 
     def __init__(self, data: bytes = b"\0") -> None:
-        self.data = bytearray(data)
+        self.data = bytearray(data or b"\0")
         self._places: dict[str, int] = {}
         at = 0
         for text in data[:-1].split(b"\0"):

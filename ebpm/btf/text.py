@@ -7,38 +7,55 @@ from ebpm.btf.parse import Btf
 from ebpm.errors import InvalidBtf
 
 _QUALIFIERS = {t.KIND_CONST: "const", t.KIND_VOLATILE: "volatile", t.KIND_RESTRICT: "restrict"}
+_DEPTH_LIMIT = 32
+_PARTS_LIMIT = 2000  # functions that take functions: a few records may stand for any length
 
 
 def type_text(btf: Btf, type_id: int) -> str:
-    """Write a type; outermost qualifiers are left out, since a value does not have them."""
-    while isinstance(found := btf[type_id], t.Modifier) and found.kind != t.KIND_TYPEDEF:
+    """Write a type; outermost qualifiers are left out, since a value does not have them.
+
+    Raises:
+        InvalidBtf: the type contains itself, or is longer than anybody would write.
+    """
+    for _ in range(_DEPTH_LIMIT):
+        found = btf[type_id]
+        if not isinstance(found, t.Modifier) or found.kind == t.KIND_TYPEDEF:
+            break
         type_id = found.target
-    return _declare(btf, type_id, "", 32)
+    return _Writer(btf).declare(type_id, "", _DEPTH_LIMIT)
 
 
-def _declare(btf: Btf, type_id: int, inner: str, depth: int) -> str:
-    """Write a declaration of ``inner`` (a name, a ``*`` or a suffix) from the inside out."""
-    if not depth:
-        raise InvalidBtf(f"BTF type {type_id} is nested too deeply")
-    found = btf[type_id]
-    if isinstance(found, t.Pointer):
-        target = btf[found.target]
-        star = f"(*{inner})" if isinstance(target, t.Array | t.FunctionType) else f"*{inner}"
-        return _declare(btf, found.target, star, depth - 1)
-    if isinstance(found, t.Array):
-        return _declare(btf, found.element, f"{inner}[{found.count}]", depth - 1)
-    if isinstance(found, t.FunctionType):
-        parameters = ", ".join(_declare(btf, of, "", depth - 1) for _, of in found.parameters)
-        return _declare(btf, found.returns, f"{inner}({parameters or 'void'})", depth - 1)
-    if isinstance(found, t.Modifier) and found.kind in _QUALIFIERS:
-        word = _QUALIFIERS[found.kind]
-        if isinstance(btf[found.target], t.Pointer):
-            return _declare(btf, found.target, f"{word} {inner}".rstrip(), depth - 1)
-        return f"{word} {_declare(btf, found.target, inner, depth - 1)}"
-    if isinstance(found, t.Modifier) and found.kind == t.KIND_TYPE_TAG:
-        return _declare(btf, found.target, inner, depth - 1)
-    joint = "" if not inner or inner.startswith("[") else " "
-    return f"{_name(found)}{joint}{inner}"
+class _Writer:
+    def __init__(self, btf: Btf) -> None:
+        self.btf = btf
+        self.parts = 0
+
+    def declare(self, type_id: int, inner: str, depth: int) -> str:
+        """Write a declaration of ``inner`` (a name, a ``*`` or a suffix) from the inside out."""
+        self.parts += 1
+        if not depth or self.parts > _PARTS_LIMIT:
+            raise InvalidBtf(f"BTF type {type_id} is nested too deeply")
+        found = self.btf[type_id]
+        if isinstance(found, t.Pointer):
+            target = self.btf[found.target]
+            star = f"(*{inner})" if isinstance(target, t.Array | t.FunctionType) else f"*{inner}"
+            return self.declare(found.target, star, depth - 1)
+        if isinstance(found, t.Array):
+            return self.declare(found.element, f"{inner}[{found.count}]", depth - 1)
+        if isinstance(found, t.FunctionType):
+            # a parameter of no type is how BTF writes "..."
+            words = [self.declare(of, "", depth - 1) if of else "..." for _, of in found.parameters]
+            parameters = ", ".join(words) or "void"
+            return self.declare(found.returns, f"{inner}({parameters})", depth - 1)
+        if isinstance(found, t.Modifier) and found.kind in _QUALIFIERS:
+            word = _QUALIFIERS[found.kind]
+            if isinstance(self.btf[found.target], t.Pointer):
+                return self.declare(found.target, f"{word} {inner}".rstrip(), depth - 1)
+            return f"{word} {self.declare(found.target, inner, depth - 1)}"
+        if isinstance(found, t.Modifier) and found.kind == t.KIND_TYPE_TAG:
+            return self.declare(found.target, inner, depth - 1)
+        joint = "" if not inner or inner.startswith("[") else " "
+        return f"{_name(found)}{joint}{inner}"
 
 
 def _name(found: t.Type) -> str:

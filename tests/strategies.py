@@ -1,0 +1,108 @@
+"""What hypothesis draws from: layouts and values for them, and packages; and how often.
+
+``@examples(80)`` before ``@given``: the same draws on every run, and no clock that a busy machine
+could fail.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+from hypothesis import settings
+from hypothesis import strategies as st
+
+from ebpm.btf import layout as kinds
+from ebpm.btf.layout import Layout, Member
+
+
+def examples(count: int) -> settings:
+    """Say how many examples a test is to try."""
+    return settings(max_examples=count, deadline=None, derandomize=True, database=None)
+
+
+# --- layouts -------------------------------------------------------------------------------------
+
+NAMES = st.text("abcdefghij_", min_size=1, max_size=6)
+SCALARS = st.one_of(
+    st.builds(
+        lambda size, signed: Layout(kinds.INT, f"int{size}", size, signed=signed),
+        st.sampled_from([1, 2, 4, 8, 16]),
+        st.booleans(),
+    ),
+    st.just(Layout(kinds.BOOL, "bool", 1)),
+    st.sampled_from([Layout(kinds.FLOAT, "float", 4), Layout(kinds.FLOAT, "double", 8)]),
+    st.just(Layout(kinds.POINTER, "", 8)),
+    st.builds(
+        lambda size, signed, values: Layout(
+            kinds.ENUM,
+            "mode",
+            size,
+            signed=signed,
+            values={at: name for name, at in values.items()},
+        ),
+        st.sampled_from([1, 2, 4, 8]),
+        st.booleans(),
+        st.dictionaries(NAMES, st.integers(0, 127), max_size=3),
+    ),
+    st.builds(lambda size: Layout(kinds.STRING, "", size), st.integers(1, 20)),
+)
+
+
+def _array(element: Layout, count: int) -> Layout:
+    return Layout(kinds.ARRAY, "", element.size * count, count=count, element=element)
+
+
+@st.composite
+def _structs(draw: st.DrawFn, inner: st.SearchStrategy[Layout]) -> Layout:
+    """Draw a struct whose members do not overlap, with holes and bitfields among them."""
+    members, bit = [], 0
+    names = draw(st.lists(NAMES, min_size=1, max_size=5, unique=True))
+    for name in names:
+        if draw(st.booleans()):
+            signed = draw(st.booleans())
+            bits = draw(st.integers(1, 31))
+            whole = Layout(kinds.INT, "int", 4, signed=signed)
+            members.append(Member(name, bit, bits, whole))
+            bit += bits
+            continue
+        layout = draw(inner)
+        bit = (bit + 7) // 8 * 8 + 8 * draw(st.sampled_from([0, 0, 3]))
+        members.append(Member(name, bit, 0, layout))
+        bit += 8 * layout.size
+    size = (bit + 7) // 8 + draw(st.sampled_from([0, 0, 2]))
+    return Layout(kinds.STRUCT, draw(NAMES), size, members=tuple(members))
+
+
+LAYOUTS = st.recursive(
+    SCALARS,
+    lambda inner: st.one_of(_structs(inner), st.builds(_array, inner, st.integers(0, 4))),
+    max_leaves=8,
+)
+
+
+def values(layout: Layout, bits: int = 0) -> st.SearchStrategy[Any]:
+    """Draw what a layout can hold, in the form in which it is decoded."""
+    if layout.kind == kinds.BOOL:
+        return st.booleans()
+    if layout.kind in (kinds.INT, kinds.ENUM, kinds.POINTER):
+        width = bits or layout.size * 8
+        low = -(1 << (width - 1)) if layout.signed else 0
+        return st.integers(low, low + (1 << width) - 1)
+    if layout.kind == kinds.FLOAT:
+        return st.floats(width=32 if layout.size == 4 else 64, allow_nan=False)
+    if layout.kind == kinds.STRING:
+        text = st.text(st.characters(exclude_characters="\0", codec="utf-8"), max_size=layout.size)
+        return text.filter(lambda one: len(one.encode()) < layout.size)
+    if layout.kind == kinds.ARRAY:
+        assert layout.element is not None
+        count = layout.count if layout.element.size else 0
+        return st.lists(values(layout.element), min_size=count, max_size=count)
+    return st.fixed_dictionaries(
+        {member.name: values(member.layout, member.bits) for member in layout.members}
+    )
+
+
+def pack(form: str, *fields: object) -> bytes:
+    """Write fields in the byte order of this machine, without padding."""
+    return struct.pack("=" + form, *fields)

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from threading import Event
+from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
 from ebpm.errors import InvalidManifest
+from ebpm.oci.crew import Crew
 from ebpm.oci.descriptor import Descriptor
 from ebpm.oci.manifest import LARGEST, parse_manifest
-from ebpm.oci.store import Source, Target, fetch, verified
+from ebpm.oci.store import Source, Target, fetch
 
-_WORKERS = 4
 _DEPTH_LIMIT = 8  # of indexes in indexes
 _COUNT_LIMIT = 10_000  # manifests and blobs of one artifact
+_BYTES_LIMIT = 64 << 20  # of all its manifests, which are held in memory
 
 
 class Progress(Protocol):
@@ -51,15 +50,16 @@ def copy(
         EbpmError: whatever reading, checking or writing raises.
     """
     with target.session():
-        manifests, blobs = _walk(source, descriptor)
-        missing = [blob for blob in blobs if not target.has(blob)]
+        found = _Walk(source, descriptor)
+        here = Crew(target.has).run(found.blobs)
+        missing = [blob for blob, has in zip(found.blobs, here, strict=True) if not has]
         if progress:
             progress.start(sum(blob.size for blob in missing))
         _copy_blobs(source, missing, target, progress)
-        *children, (_, root) = manifests
-        for found, raw in children:
-            if not target.has(found):
-                target.put(found, [raw])
+        *children, (_, root) = found.manifests
+        for child, raw in children:
+            if not target.has(child):
+                target.put(child, [raw])
         if name is not None:
             target.tag(descriptor, name, root)
         elif not target.has(descriptor):
@@ -67,67 +67,65 @@ def copy(
     return descriptor
 
 
-def _walk(
-    source: Source, root: Descriptor
-) -> tuple[list[tuple[Descriptor, bytes]], list[Descriptor]]:
-    """Read all manifests; give them children first, and the blobs they name, each once."""
-    manifests: list[tuple[Descriptor, bytes]] = []
-    blobs: dict[str, Descriptor] = {}
-    seen: set[str] = set()
+class _Walk:
+    """All that an artifact refers to: manifests, children first, and blobs, each once."""
 
-    def visit(descriptor: Descriptor, depth: int) -> None:
-        if str(descriptor.digest) in seen:
-            return
-        seen.add(str(descriptor.digest))
-        if depth > _DEPTH_LIMIT or len(seen) + len(blobs) > _COUNT_LIMIT:
-            raise InvalidManifest(f"{root.digest} refers to more than anybody would pack")
-        raw = fetch(source, descriptor, LARGEST)
+    def __init__(self, source: Source, root: Descriptor) -> None:
+        self.manifests: list[tuple[Descriptor, bytes]] = []
+        self.blobs: list[Descriptor] = []
+        self._source = source
+        self._root = root
+        self._sizes: dict[str, int] = {}  # by digest
+        self._met: set[tuple[str, bool]] = set()  # a manifest may be a blob as well
+        self._bytes = 0
+        self._visit(root, 0)
+
+    def _visit(self, descriptor: Descriptor, depth: int) -> None:
+        raw = fetch(self._source, descriptor, LARGEST)
+        self._bytes += len(raw)
+        if depth > _DEPTH_LIMIT or self._bytes > _BYTES_LIMIT:
+            raise self._too_much()
         for child in parse_manifest(raw, descriptor.media_type).children:
+            if not self._is_new(child):
+                continue
             if child.is_manifest:
-                visit(child, depth + 1)
+                self._visit(child, depth + 1)
             else:
-                blobs.setdefault(str(child.digest), child)
-        manifests.append((descriptor, raw))
+                self.blobs.append(child)
+        self.manifests.append((descriptor, raw))
 
-    visit(root, 0)
-    return manifests, list(blobs.values())
+    def _is_new(self, descriptor: Descriptor) -> bool:
+        digest = str(descriptor.digest)
+        if self._sizes.setdefault(digest, descriptor.size) != descriptor.size:
+            raise InvalidManifest(f"{self._root.digest} gives {digest} two sizes")
+        key = (digest, descriptor.is_manifest)
+        if key in self._met:
+            return False
+        self._met.add(key)
+        if len(self._met) > _COUNT_LIMIT:
+            raise self._too_much()
+        return True
+
+    def _too_much(self) -> InvalidManifest:
+        return InvalidManifest(f"{self._root.digest} refers to more than anybody would pack")
 
 
 def _copy_blobs(
     source: Source, blobs: list[Descriptor], target: Target, progress: Progress | None
 ) -> None:
-    cancelled = Event()
-
     def copy_one(blob: Descriptor) -> None:
         with source.open(blob) as chunks:
-            target.put(blob, _counted(verified(chunks, blob), progress, cancelled))
+            target.put(blob, _watched(chunks, crew.check, progress))
 
-    if len(blobs) < 2:
-        for blob in blobs:
-            copy_one(blob)
-        return
-    with ThreadPoolExecutor(_WORKERS) as pool:
-        futures = [pool.submit(copy_one, blob) for blob in blobs]
-        try:
-            done, _ = wait(futures, return_when=FIRST_EXCEPTION)
-            for future in done:
-                future.result()
-        except BaseException:
-            cancelled.set()  # the other threads stop at their next chunk
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    crew = Crew(copy_one)
+    crew.run(blobs)
 
 
-class _Cancelled(Exception):  # never leaves this module
-    """Another blob of the same copy has failed."""
-
-
-def _counted(
-    chunks: Iterable[bytes], progress: Progress | None, cancelled: Event
+def _watched(
+    chunks: Iterable[bytes], check: Callable[[], None], progress: Progress | None
 ) -> Iterator[bytes]:
     for chunk in chunks:
-        if cancelled.is_set():
-            raise _Cancelled
+        check()
         yield chunk
         if progress:
             progress.advance(len(chunk))

@@ -51,7 +51,7 @@ class Descriptor:
         platform, artifact_type = rest.pop("platform", None), rest.pop("artifactType", None)
         if not isinstance(media_type, str) or not isinstance(digest, str):
             raise InvalidManifest("a descriptor lacks mediaType or digest")
-        if not isinstance(size, int) or isinstance(size, bool) or size < 0:
+        if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size < 1 << 63:
             raise InvalidManifest(f"the descriptor of {digest[:80]} has no valid size")
         try:
             parsed = Digest.parse(digest)

@@ -12,7 +12,15 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from ebpm.errors import InvalidManifest
-from ebpm.oci.descriptor import INDEX, INDEXES, MANIFEST, Descriptor, read_annotations
+from ebpm.oci.descriptor import (
+    INDEX,
+    INDEXES,
+    MANIFEST,
+    MANIFESTS,
+    Descriptor,
+    read_annotations,
+)
+from ebpm.plainjson import loads
 
 LARGEST = 4 << 20
 """Bytes that a manifest may have; registries must take as many (distribution-spec v1.1)."""
@@ -71,6 +79,8 @@ def parse_manifest(raw: bytes, media_type: str) -> AnyManifest:
     Raises:
         InvalidManifest: it is neither, or contradicts its media type.
     """
+    if media_type not in MANIFESTS:
+        raise InvalidManifest(f"{media_type!r} is no type of manifest that ebpm knows")
     data = _object(raw)
     stated = data.get("mediaType", media_type)
     if stated != media_type:
@@ -93,12 +103,25 @@ def parse_manifest(raw: bytes, media_type: str) -> AnyManifest:
     return Manifest(**common, config=config, layers=_descriptors(data, "layers"))
 
 
+def media_type_of(raw: bytes) -> str:
+    """Tell what a manifest says that it is; one that says nothing is OCI's.
+
+    Raises:
+        InvalidManifest: it is no manifest at all.
+    """
+    data = _object(raw)
+    stated = data.get("mediaType", INDEX if "manifests" in data else MANIFEST)
+    if not isinstance(stated, str):
+        raise InvalidManifest("a manifest's mediaType is not text")
+    return stated
+
+
 def _object(raw: bytes) -> dict[str, Any]:
     if len(raw) > LARGEST:
         raise InvalidManifest(f"a manifest of {len(raw)} bytes is larger than {LARGEST}")
     try:
-        data = json.loads(raw)
-    except (ValueError, RecursionError):
+        data = loads(raw)
+    except ValueError:
         raise InvalidManifest("a manifest is not JSON") from None
     if not isinstance(data, dict) or data.get("schemaVersion") != 2:
         raise InvalidManifest("a manifest is not an object of schemaVersion 2")
@@ -115,10 +138,14 @@ def _descriptors(data: dict[str, Any], key: str) -> tuple[Descriptor, ...]:
 
 
 def write_json(data: Mapping[str, Any]) -> bytes:
-    """Write a document the way we always do: compact, keys sorted, UTF-8."""
-    return json.dumps(
+    """Write a document the way we always do: compact, keys sorted, UTF-8.
+
+    A lone surrogate, which others may have put into an annotation, stays the escape that it was.
+    """
+    text = json.dumps(
         data, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False
-    ).encode()
+    )
+    return text.encode("utf-8", "backslashreplace")
 
 
 def write_manifest(

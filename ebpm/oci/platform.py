@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 from ebpm.errors import InvalidManifest, UsageError
@@ -27,17 +27,23 @@ _MACHINES = {  # uname -m: GOARCH, which OCI uses; source: image-spec v1.1, imag
 
 @dataclass(frozen=True, slots=True)
 class Platform:
-    """An operating system and an architecture; BPF objects have no variants."""
+    """An operating system and an architecture; BPF objects have no variants.
+
+    What else others say of a platform (``variant``, ``os.version``) is kept, and not compared.
+    """
 
     os: str
     architecture: str
+    extra: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def parse(cls, text: str) -> Self:
         """Read ``linux/arm64`` or just ``arm64``."""
-        os, _, architecture = text.rpartition("/")
-        if not architecture.isalnum() or (os and not os.isalnum()):
-            raise UsageError(f"{text!r} is not a platform", hint="write it as linux/arm64")
+        os, slash, architecture = text.rpartition("/")
+        words = (os, architecture) if slash else (architecture,)
+        if not all(word.isascii() and word.isalnum() for word in words):
+            known = _MACHINES.get(architecture, "arm64")
+            raise UsageError(f"{text!r} is not a platform", hint=f"write it as linux/{known}")
         return cls(os or "linux", architecture)
 
     @classmethod
@@ -53,11 +59,12 @@ class Platform:
         os, architecture = data.get("os"), data.get("architecture")
         if not isinstance(os, str) or not isinstance(architecture, str):
             raise InvalidManifest("a platform lacks os or architecture")
-        return cls(os, architecture)
+        known = ("os", "architecture")
+        return cls(os, architecture, {k: v for k, v in data.items() if k not in known})
 
-    def to_json(self) -> dict[str, str]:
+    def to_json(self) -> dict[str, Any]:
         """Write it for a manifest."""
-        return {"architecture": self.architecture, "os": self.os}
+        return {**self.extra, "architecture": self.architecture, "os": self.os}
 
     def __str__(self) -> str:
         """Write it as command lines do."""

@@ -14,12 +14,12 @@ from ebpm.errors import InvalidDigest, InvalidReference
 from ebpm.oci.digest import Digest
 
 DEFAULT_TAG = "latest"
-_HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\])(?::[0-9]{1,5})?"
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
+_HOST = re.compile(rf"({_LABEL}(?:\.{_LABEL})*|\[([0-9A-Fa-f:.]+)\])(?::([0-9]{{1,5}}))?", re.ASCII)
 _PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
-_HOST_RE = re.compile(_HOST, re.ASCII)
 _REPOSITORY = re.compile(rf"{_PART}(?:/{_PART})*", re.ASCII)
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}", re.ASCII)
-_LONGEST = 255  # host and name together
+_LONGEST = 255  # host and name together, the slash between them included
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,8 @@ class Reference:
     def parse(cls, text: str) -> Self:
         """Read a reference; the tag is ``latest`` where neither tag nor digest is given.
 
+        Hosts are written in lower case, since they are the same in any.
+
         Raises:
             InvalidReference: the text is not one.
         """
@@ -42,15 +44,24 @@ class Reference:
         digest = _digest(digest_text, text) if at else None
         registry, name = _split_host(rest)
         repository, colon, tag = name.partition(":")
-        if (
-            not _REPOSITORY.fullmatch(repository)
-            or (colon and not _TAG.fullmatch(tag))
-            or (registry is not None and not _HOST_RE.fullmatch(registry))
-            or len(rest) > _LONGEST + 129
+        if not _REPOSITORY.fullmatch(repository):
+            hint = (
+                f"names are lower-case: {repository.lower()}" if _is_shouted(repository) else None
+            )
+            raise InvalidReference(f"{text[:300]!r} is not a package reference", hint=hint)
+        if (colon and not _TAG.fullmatch(tag)) or (
+            registry is not None and not _is_valid(registry)
         ):
             raise InvalidReference(f"{text[:300]!r} is not a package reference")
-        chosen = tag if colon else None if digest else DEFAULT_TAG
-        return cls(registry, repository, chosen, digest)
+        found = cls(
+            registry.lower() if registry else None,
+            repository,
+            tag if colon else None if digest else DEFAULT_TAG,
+            digest,
+        )
+        if len(found.name) > _LONGEST:
+            raise InvalidReference(f"{text[:300]!r} is longer than a name may be ({_LONGEST})")
+        return found
 
     @property
     def name(self) -> str:
@@ -82,6 +93,26 @@ def _digest(text: str, whole: str) -> Digest:
 def _split_host(text: str) -> tuple[str | None, str]:
     first, slash, rest = text.partition("/")
     return (first, rest) if slash and is_host(first) else (None, text)
+
+
+def _is_shouted(repository: str) -> bool:
+    return len(repository) < _LONGEST and bool(_REPOSITORY.fullmatch(repository.lower()))
+
+
+def _is_valid(host: str) -> bool:
+    """Whether a host is one: labels or an IPv6 address, and a port that exists."""
+    match = _HOST.fullmatch(host)
+    if match is None or (match[3] and not 0 < int(match[3]) < 1 << 16):
+        return False
+    if match[2] is None:
+        return True
+    import ipaddress  # here, since it takes as long as all the rest
+
+    try:
+        ipaddress.IPv6Address(match[2])
+    except ValueError:
+        return False
+    return True
 
 
 def is_host(first: str) -> bool:

@@ -45,10 +45,16 @@ class Target(Protocol):
         """Keep what is written and not yet named from being cleaned away."""
 
     def has(self, descriptor: Descriptor) -> bool:
-        """Whether the content is there in full."""
+        """Whether the content is there in full, and undamaged as far as the place can tell."""
 
     def put(self, descriptor: Descriptor, chunks: Iterable[bytes]) -> None:
-        """Write content; when this returns it is there in full, when it raises it is not there."""
+        """Write content, checked on the way; called from several threads.
+
+        When this returns it is there in full, when it raises it is not there.
+
+        Raises:
+            SizeMismatch, DigestMismatch: the chunks are not what is described.
+        """
 
     def tag(self, descriptor: Descriptor, name: str, raw: bytes) -> None:
         """Put a manifest under a name; all it refers to must be there already."""
@@ -123,9 +129,10 @@ class MemoryStore:
 
     def open(self, descriptor: Descriptor) -> AbstractContextManager[Iterator[bytes]]:
         """Read bytes."""
-        if str(descriptor.digest) not in self.blobs:
+        data = self.blobs.get(str(descriptor.digest))
+        if data is None:
             raise BlobNotFound(f"{descriptor.digest} is not there")
-        return nullcontext(iter((self.blobs[str(descriptor.digest)],)))
+        return nullcontext(data[at : at + CHUNK] for at in range(0, len(data), CHUNK))
 
     def session(self) -> AbstractContextManager[object]:
         """Need nothing."""

@@ -9,23 +9,37 @@ import errno
 import os
 import stat
 
-from ebpm.errors import BlobNotFound, DigestMismatch, SizeMismatch, StoreUnusable
+from ebpm.errors import BlobNotFound, DigestMismatch, InvalidDigest, SizeMismatch, StoreUnusable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from typing import BinaryIO
 
 _HEX = frozenset("0123456789abcdef")
 _LENGTHS = {"sha256": 64, "sha512": 128}
+_CHUNK = 1 << 20
 
 
 def blob_path(root: str, digest: str) -> str:
     """Tell where a blob lies; the digest's grammar is checked before any path is made of it."""
     algorithm, _, digits = digest.partition(":")
     if len(digits) != _LENGTHS.get(algorithm) or not _HEX.issuperset(digits):
-        raise DigestMismatch(f"{digest[:200]!r} is not a digest")
+        raise InvalidDigest(f"{digest[:200]!r} is not a digest")
     return f"{root}/blobs/{algorithm}/{digits}"
+
+
+def open_regular(path: str) -> BinaryIO:
+    """Open a file that somebody else may have put there: no link is followed, nothing waited for.
+
+    Raises:
+        OSError: it is not there (ENOENT, ENOTDIR), or is no regular file (ELOOP, ENXIO, EINVAL).
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise OSError(errno.EINVAL, "not a regular file", path)
+    return os.fdopen(fd, "rb")
 
 
 def open_blob(root: str, digest: str) -> BinaryIO:
@@ -36,15 +50,22 @@ def open_blob(root: str, digest: str) -> BinaryIO:
     """
     path = blob_path(root, digest)
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        return open_regular(path)
     except OSError as error:
-        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+        if error.errno in (errno.ENOENT, errno.ENOTDIR):
             raise BlobNotFound(f"blob {digest} is not in {root}") from None
+        if error.errno in (errno.ELOOP, errno.ENXIO, errno.EINVAL):
+            raise BlobNotFound(f"blob {digest} in {root} is not a file") from None
         raise StoreUnusable(f"cannot read {path}: {error.strerror}") from None
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
-        os.close(fd)
-        raise BlobNotFound(f"blob {digest} in {root} is not a file")
-    return os.fdopen(fd, "rb")
+
+
+def read_chunks(file: BinaryIO, size: int) -> Iterator[bytes]:
+    """Read an open blob in pieces of ``size`` bytes."""
+    try:
+        while chunk := file.read(size):
+            yield chunk
+    except OSError as error:
+        raise StoreUnusable(f"cannot read a blob: {error.strerror}") from None
 
 
 def read_blob(root: str, digest: str, size: int) -> bytes:
@@ -55,7 +76,9 @@ def read_blob(root: str, digest: str, size: int) -> bytes:
         SizeMismatch, DigestMismatch: the file is damaged.
     """
     with open_blob(root, digest) as file:
-        data = file.read(size + 1)
+        # The promised size is anybody's word; no more is read than there is.
+        wrong = os.fstat(file.fileno()).st_size != size
+        data = b"" if wrong else b"".join(read_chunks(file, size + 1))
     check_bytes(data, digest, size, f"blob {digest} in {root}")
     return data
 
@@ -65,7 +88,7 @@ def check_bytes(data: bytes, digest: str, size: int, what: str) -> None:
     import hashlib
 
     if len(data) != size:
-        raise SizeMismatch(f"{what} has not the {size} bytes that were promised")
+        raise SizeMismatch(f"{what} has not the {size} bytes that were promised: it is damaged")
     algorithm, _, digits = digest.partition(":")
     if hashlib.new(algorithm, data).hexdigest() != digits:
         raise DigestMismatch(f"{what} does not hash to its name: it is damaged")
@@ -80,6 +103,23 @@ def has_blob(root: str, digest: str, size: int) -> bool:
     return stat.S_ISREG(status.st_mode) and status.st_size == size
 
 
+def is_sound(root: str, digest: str, size: int) -> bool:
+    """Whether a blob is there and its bytes are the ones that its digest names."""
+    if not has_blob(root, digest, size):
+        return False
+    import hashlib
+
+    algorithm, _, digits = digest.partition(":")
+    seen = hashlib.new(algorithm)
+    try:
+        with open_blob(root, digest) as file:
+            for chunk in read_chunks(file, _CHUNK):
+                seen.update(chunk)
+    except (BlobNotFound, StoreUnusable):
+        return False
+    return seen.hexdigest() == digits
+
+
 def ingest(root: str, chunks: Iterable[bytes], digest: str, size: int) -> None:
     """Write a blob: to a temporary file, hashed on the way, renamed when it is right.
 
@@ -87,26 +127,13 @@ def ingest(root: str, chunks: Iterable[bytes], digest: str, size: int) -> None:
         SizeMismatch, DigestMismatch: the chunks are not the blob; nothing is kept of them.
         StoreUnusable: the disk is full, or the folder is not writable.
     """
-    import hashlib
-
     path = blob_path(root, digest)
-    algorithm, _, digits = digest.partition(":")
-    seen = hashlib.new(algorithm)
-    temporary = f"{root}/ingest/{digits[:16]}.{os.getpid()}.{os.urandom(6).hex()}"
-    written = 0
+    folder = f"{root}/ingest"
+    temporary = f"{folder}/{os.path.basename(path)[:16]}.{os.getpid()}.{os.urandom(6).hex()}"
     try:
+        os.makedirs(folder, exist_ok=True)
         with open(temporary, "xb") as file:
-            for chunk in chunks:
-                written += len(chunk)
-                if written > size:
-                    break
-                seen.update(chunk)
-                file.write(chunk)
-            if written != size:
-                more = "more" if written > size else "fewer"
-                raise SizeMismatch(f"blob {digest} has {more} than its {size} bytes")
-            if seen.hexdigest() != digits:
-                raise DigestMismatch(f"the bytes do not hash to {digest}")
+            _fill(file, chunks, digest, size)
             file.flush()
             os.fchmod(file.fileno(), 0o444)
             os.fsync(file.fileno())
@@ -114,12 +141,39 @@ def ingest(root: str, chunks: Iterable[bytes], digest: str, size: int) -> None:
         os.rename(temporary, path)
         sync_folder(os.path.dirname(path))
     except OSError as error:
-        raise StoreUnusable(f"cannot write to the store {root}: {error.strerror}") from None
+        raise StoreUnusable(f"cannot write to the store {root}: {_why(error)}") from None
     finally:
-        try:
-            os.unlink(temporary)
-        except FileNotFoundError:
-            pass
+        discard(temporary)
+
+
+def _fill(file: BinaryIO, chunks: Iterable[bytes], digest: str, size: int) -> None:
+    import hashlib
+
+    algorithm, _, digits = digest.partition(":")
+    seen = hashlib.new(algorithm)
+    written = 0
+    for chunk in chunks:
+        written += len(chunk)
+        if written > size:
+            raise SizeMismatch(f"blob {digest} has more than its {size} bytes")
+        seen.update(chunk)
+        file.write(chunk)
+    if written != size:
+        raise SizeMismatch(f"blob {digest} has {written} bytes instead of {size}")
+    if seen.hexdigest() != digits:
+        raise DigestMismatch(f"the bytes do not hash to {digest}")
+
+
+def _why(error: OSError) -> str:
+    return error.strerror or str(error)
+
+
+def discard(path: str) -> None:
+    """Remove a temporary file, if it is there and can be removed."""
+    try:
+        os.unlink(path)
+    except OSError:
+        pass
 
 
 def sync_folder(folder: str) -> None:
@@ -131,21 +185,23 @@ def sync_folder(folder: str) -> None:
         os.close(fd)
 
 
-def replace_file(path: str, data: bytes, temporary_folder: str, mode: int = 0o644) -> None:
-    """Replace a file as a whole: readers see the old one or the new one."""
+def replace_file(
+    path: str, data: bytes, temporary_folder: str, mode: int = 0o644
+) -> os.stat_result:
+    """Replace a file as a whole: readers see the old one or the new one; tell its new status."""
     temporary = f"{temporary_folder}/{os.path.basename(path)}.{os.getpid()}.{os.urandom(6).hex()}"
     try:
+        os.makedirs(temporary_folder, exist_ok=True)
         fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
         with os.fdopen(fd, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
+            status = os.fstat(file.fileno())
         os.replace(temporary, path)
         sync_folder(os.path.dirname(path))
     except OSError as error:
-        raise StoreUnusable(f"cannot write {path}: {error.strerror}") from None
+        raise StoreUnusable(f"cannot write {path}: {_why(error)}") from None
     finally:
-        try:
-            os.unlink(temporary)
-        except FileNotFoundError:
-            pass
+        discard(temporary)
+    return status

@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import stat
 
+from ebpm.cache.blobs import discard, open_regular
+
 
 class Derived:
     """The cache folder of the running user.
@@ -25,11 +27,12 @@ class Derived:
     def read(self, kind: str, key: str) -> bytes | None:
         """Read a file; None where there is none, or somebody else could have written it."""
         try:
-            fd = os.open(f"{self._root}/{kind}/{key}", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            if not self._private(kind):
+                return None
+            with open_regular(f"{self._root}/{kind}/{key}") as file:
+                return file.read() if self._ours(os.fstat(file.fileno())) else None
         except OSError:
             return None
-        with os.fdopen(fd, "rb") as file:
-            return file.read() if self._ours(os.fstat(fd)) and self._private(kind) else None
 
     def path(self, kind: str, key: str) -> str:
         """Tell where a file lies, for those who must hand its name on."""
@@ -40,6 +43,7 @@ class Derived:
         folder = f"{self._root}/{kind}"
         temporary = f"{folder}/.{key[:80]}.{os.getpid()}.{os.urandom(4).hex()}"
         try:
+            os.makedirs(self._root, mode=0o700, exist_ok=True)
             os.makedirs(folder, mode=0o700, exist_ok=True)
             if not self._private(kind):
                 return False
@@ -48,14 +52,12 @@ class Derived:
                 file.write(data)
             os.replace(temporary, f"{folder}/{key}")
         except OSError:
+            discard(temporary)
             return False
         return True
 
     def _private(self, kind: str) -> bool:
-        try:
-            return self._ours(os.lstat(self._root)) and self._ours(os.lstat(f"{self._root}/{kind}"))
-        except OSError:
-            return False
+        return self._ours(os.lstat(self._root)) and self._ours(os.lstat(f"{self._root}/{kind}"))
 
     @staticmethod
     def _ours(status: os.stat_result) -> bool:

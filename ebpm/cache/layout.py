@@ -6,29 +6,30 @@ Our store keeps each reference in a file of its own as well, ahead of ``index.js
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any, Self
+from typing import Self
 
 from ebpm.cache import blobs, refs
+from ebpm.cache.index import change, read_index, write_index
 from ebpm.cache.lock import locked
 from ebpm.errors import (
     BlobNotFound,
     IntegrityError,
     InvalidManifest,
+    InvalidReference,
     ManifestNotFound,
     StoreUnusable,
 )
-from ebpm.oci.descriptor import INDEX, Descriptor
+from ebpm.oci.descriptor import Descriptor
 from ebpm.oci.digest import Digest
-from ebpm.oci.manifest import LARGEST, parse_manifest, write_json
+from ebpm.oci.manifest import LARGEST, media_type_of, parse_manifest
 from ebpm.oci.store import CHUNK, fetch_manifest
 
 _LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
-_INDEX_LIMIT = 64 << 20
+_PARTS = {"oci-layout", "index.json", "blobs", "ingest", ".ebpm", "lost+found"}
 _STALE = 24 * 3600.0  # seconds after which an abandoned temporary file is nobody's
 
 
@@ -55,7 +56,8 @@ class Layout:
         """
         layout = cls(root, journal=journal)
         try:
-            if os.path.isdir(root) and not layout.exists and os.listdir(root):
+            # Another process may be just as far as we are, or was killed there.
+            if not layout.exists and os.path.isdir(root) and layout._has_foreign_files():
                 raise StoreUnusable(
                     f"{root} is not empty and is no OCI layout", hint="name a new or empty folder"
                 )
@@ -64,12 +66,16 @@ class Layout:
         except OSError as error:
             raise StoreUnusable(f"cannot create {root}: {error.strerror}") from None
         if not layout.exists:
-            layout._replace("oci-layout", _LAYOUT)
-        if not os.path.exists(f"{root}/index.json"):
+            blobs.replace_file(f"{root}/oci-layout", _LAYOUT, f"{root}/ingest")
+        if not os.path.lexists(f"{root}/index.json"):
             with locked(root):
-                if not os.path.exists(f"{root}/index.json"):
-                    layout._write_index([])
+                if not os.path.lexists(f"{root}/index.json"):
+                    write_index(root, read_index(root, journal=journal), journal=journal)
+        layout._clean_ingest()
         return layout
+
+    def _has_foreign_files(self) -> bool:
+        return not _PARTS.issuperset(os.listdir(self.root))
 
     @property
     def exists(self) -> bool:
@@ -84,24 +90,7 @@ class Layout:
         Raises:
             InvalidManifest: index.json is damaged, and nothing is there to rebuild it from.
         """
-        try:
-            with open(f"{self.root}/index.json", "rb") as file:
-                raw = file.read(_INDEX_LIMIT)
-            index: Any = json.loads(raw)
-            return [Descriptor.from_json(item) for item in index["manifests"]]
-        except FileNotFoundError:
-            return self._rebuilt()
-        except OSError as error:
-            raise StoreUnusable(f"cannot read {self.root}: {error.strerror}") from None
-        except (ValueError, TypeError, KeyError, RecursionError, InvalidManifest) as error:
-            if self._journal:
-                return self._rebuilt()
-            raise InvalidManifest(f"{self.root}/index.json is damaged: {error}") from None
-
-    def _rebuilt(self) -> list[Descriptor]:
-        """Make the index again from the references that were written ahead of it."""
-        found = refs.all_refs(self.root) if self._journal else ()
-        return [Descriptor.from_json(data).named(name) for name, data in found]
+        return read_index(self.root, journal=self._journal).entries
 
     def resolve(self, name: str) -> Descriptor:
         """Find what a name or digest names; a layout's only manifest needs no name ("")."""
@@ -113,6 +102,7 @@ class Layout:
         """Find an entry of the index as :meth:`resolve` does, with the name that it has there."""
         entries = self.entries()
         named = [one for one in entries if name in (one.ref_name, str(one.digest))]
+        named = [one for one in named if _may_be(name, one)]
         if not named and not name and len(entries) == 1:
             named = entries
         if not named and "@" in name:
@@ -129,26 +119,26 @@ class Layout:
         digest = Digest.parse(name.partition("@")[2])
         try:
             with blobs.open_blob(self.root, str(digest)) as file:
-                raw = file.read(LARGEST)
+                raw = file.read(LARGEST + 1)
         except BlobNotFound:
             raise ManifestNotFound(f"{name}: not in {self.root}") from None
-        blobs.check_bytes(raw, str(digest), len(raw), f"manifest {digest}")
         try:
-            media_type = json.loads(raw)["mediaType"]
+            media_type = media_type_of(raw)
             parse_manifest(raw, media_type)
-        except (ValueError, TypeError, KeyError, RecursionError, InvalidManifest):
+        except InvalidManifest:
             raise ManifestNotFound(f"{name} is not a manifest") from None
+        blobs.check_bytes(raw, str(digest), len(raw), f"manifest {digest}")
         return Descriptor(media_type=media_type, digest=digest, size=len(raw))
 
     @contextmanager
     def open(self, descriptor: Descriptor) -> Iterator[Iterator[bytes]]:
         """Open a blob or manifest as chunks."""
         with blobs.open_blob(self.root, str(descriptor.digest)) as file:
-            yield iter(lambda: file.read(CHUNK), b"")
+            yield blobs.read_chunks(file, CHUNK)
 
     def has(self, descriptor: Descriptor) -> bool:
-        """Whether the content is there in full length."""
-        return blobs.has_blob(self.root, str(descriptor.digest), descriptor.size)
+        """Whether the content is there and undamaged; what is damaged gets written again."""
+        return blobs.is_sound(self.root, str(descriptor.digest), descriptor.size)
 
     # --- writing ---------------------------------------------------------------------------------
 
@@ -168,15 +158,21 @@ class Layout:
         self.tag_all({name: descriptor})
 
     def tag_all(self, named: dict[str, Descriptor]) -> None:
-        """Give many names in one step."""
+        """Give many names in one step; a name with a digest can only be given to that."""
         self._writable()
+        for name, descriptor in named.items():
+            if not _may_be(name, descriptor):
+                raise InvalidReference(f"{name} can be nothing but that, not {descriptor.digest}")
         with locked(self.root):
-            kept = [one for one in self.entries() if one.ref_name not in named]
+            index = read_index(self.root, journal=self._journal)
+            kept = [one for one in index.entries if one.ref_name not in named]
+            change(self.root)
             for name, descriptor in named.items():
                 if self._journal:
                     refs.write_ref(self.root, name, descriptor.named(None).to_json())
                 kept.append(descriptor.named(name))
-            self._write_index(kept)
+            index.entries = kept
+            write_index(self.root, index, journal=self._journal)
 
     def untag(self, name: str) -> Descriptor:
         """Take a name away, and remove the content that nothing else refers to.
@@ -186,14 +182,15 @@ class Layout:
         """
         self._writable()
         with locked(f"{self.root}/blobs"), locked(self.root):
-            entries = self.entries()
-            gone = [one for one in entries if one.ref_name == name]
+            index = read_index(self.root, journal=self._journal)
+            gone = [one for one in index.entries if one.ref_name == name]
             if not gone:
                 raise ManifestNotFound(f"{name}: not in {self.root}")
-            kept = [one for one in entries if one.ref_name != name]
+            index.entries = [one for one in index.entries if one.ref_name != name]
+            change(self.root)
             refs.remove_ref(self.root, name)
-            self._write_index(kept)
-            self._sweep(gone, kept)
+            write_index(self.root, index, journal=self._journal)
+            self._sweep(gone, index.entries)
         return gone[-1].named(None)
 
     def _sweep(self, gone: list[Descriptor], kept: list[Descriptor]) -> None:
@@ -206,10 +203,7 @@ class Layout:
             return  # what a damaged manifest needs is not known: rather keep too much
         for one in gone:
             for digest in self._reach(one, strict=False) - needed:
-                try:
-                    os.unlink(blobs.blob_path(self.root, digest))
-                except FileNotFoundError:
-                    continue
+                blobs.discard(blobs.blob_path(self.root, digest))
 
     def _reach(self, root: Descriptor, *, strict: bool) -> set[str]:
         """List the digests of a manifest and all that it refers to and that is here."""
@@ -220,16 +214,18 @@ class Layout:
             if str(one.digest) in found:
                 continue
             found.add(str(one.digest))
-            if not one.is_manifest or not self.has(one):
+            if not one.is_manifest:
                 continue
             try:
                 waiting += fetch_manifest(self, one).children
+            except BlobNotFound:
+                continue
             except (IntegrityError, InvalidManifest):
                 if strict:
                     raise
         return found
 
-    def clean_ingest(self) -> None:
+    def _clean_ingest(self) -> None:
         """Remove temporary files that a killed process left long ago."""
         folder = f"{self.root}/ingest"
         now = time.time()
@@ -237,17 +233,15 @@ class Layout:
             try:
                 if now - os.lstat(f"{folder}/{name}").st_mtime > _STALE:
                     os.unlink(f"{folder}/{name}")
-            except FileNotFoundError:
-                continue
+            except OSError:
+                continue  # another process was quicker, or it is not ours
 
     def _writable(self) -> None:
         if self.readonly:
             raise StoreUnusable(f"{self.root} is another user's store: it is only read")
 
-    def _write_index(self, entries: list[Descriptor]) -> None:
-        fields = {"schemaVersion": 2, "mediaType": INDEX}
-        manifests = [one.to_json() for one in entries]
-        self._replace("index.json", write_json({**fields, "manifests": manifests}))
 
-    def _replace(self, name: str, data: bytes) -> None:
-        blobs.replace_file(f"{self.root}/{name}", data, f"{self.root}/ingest")
+def _may_be(name: str, descriptor: Descriptor) -> bool:
+    """Whether a name fits: one that ends in a digest is good for that digest alone."""
+    _, pinned, digest = name.partition("@")
+    return not pinned or digest == str(descriptor.digest)

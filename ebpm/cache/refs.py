@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 
+from ebpm.cache.blobs import blob_path, open_regular
+from ebpm.errors import InvalidDigest, InvalidManifest, StoreUnusable
 from ebpm.plainjson import dumps, loads
 
 TYPE_CHECKING = False
@@ -16,33 +18,38 @@ if TYPE_CHECKING:
     from typing import Any
 
 FOLDER = ".ebpm/refs"
+_LIMIT = 4 << 20  # bytes of a reference's file
 
 
 def ref_path(root: str, reference: str) -> str:
     """Tell where a reference's file lies; the name is hashed, so any text is safe."""
     import hashlib
 
-    name = hashlib.sha256(reference.encode("utf-8", "surrogateescape")).hexdigest()
+    name = hashlib.sha256(reference.encode("utf-8", "surrogatepass")).hexdigest()
     return f"{root}/{FOLDER}/{name[:2]}/{name}.json"
 
 
 def read_ref(root: str, reference: str) -> dict[str, Any] | None:
     """Read the descriptor that a reference names; None where it names nothing here."""
     found = _read(ref_path(root, reference))
-    return found["descriptor"] if found and found.get("reference") == reference else None
+    if found is None or found["reference"] != reference:
+        return None
+    _, pinned, digest = reference.partition("@")
+    descriptor: dict[str, Any] = found["descriptor"]
+    return None if pinned and descriptor["digest"] != digest else descriptor
 
 
 def _read(path: str) -> dict[str, Any] | None:
+    """Read a reference's file; None where there is none, or it is not one."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-        with os.fdopen(fd, "rb") as file:
-            data: Any = loads(file.read(65536))
+        with open_regular(path) as file:
+            data: Any = loads(file.read(_LIMIT))
         descriptor = data["descriptor"]
-        if isinstance(data["reference"], str) and isinstance(descriptor["digest"], str):
-            return data  # type: ignore[no-any-return]
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
-    return None
+        blob_path("", descriptor["digest"])  # nobody makes a path of what is not a digest
+        sound = isinstance(data["reference"], str) and isinstance(descriptor["size"], int)
+        return data if sound else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, InvalidDigest):
+        return None
 
 
 def write_ref(root: str, reference: str, descriptor: dict[str, Any]) -> None:
@@ -50,8 +57,14 @@ def write_ref(root: str, reference: str, descriptor: dict[str, Any]) -> None:
     from ebpm.cache.blobs import replace_file
 
     path = ref_path(root, reference)
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    data = dumps({"descriptor": descriptor, "reference": reference}).encode()
+    text = dumps({"descriptor": descriptor, "reference": reference})
+    data = text.encode("utf-8", "backslashreplace")  # a lone surrogate: the escape that it was
+    if len(data) > _LIMIT:
+        raise InvalidManifest(f"{reference}: its descriptor alone has {len(data)} bytes")
+    try:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+    except OSError as error:
+        raise StoreUnusable(f"cannot write {path}: {error.strerror}") from None
     replace_file(path, data, f"{root}/ingest")
 
 
@@ -61,16 +74,23 @@ def remove_ref(root: str, reference: str) -> None:
         os.unlink(ref_path(root, reference))
     except FileNotFoundError:
         pass
+    except OSError as error:
+        raise StoreUnusable(f"cannot write to the store {root}: {error.strerror}") from None
 
 
 def all_refs(root: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """Walk all references with their descriptors."""
-    try:
-        folders = sorted(os.listdir(f"{root}/{FOLDER}"))
-    except FileNotFoundError:
-        return
-    for folder in folders:
-        for name in sorted(os.listdir(f"{root}/{FOLDER}/{folder}")):
+    for folder in _listed(f"{root}/{FOLDER}"):
+        for name in _listed(f"{root}/{FOLDER}/{folder}"):
             found = _read(f"{root}/{FOLDER}/{folder}/{name}")
             if found:
                 yield found["reference"], found["descriptor"]
+
+
+def _listed(folder: str) -> list[str]:
+    try:
+        return sorted(os.listdir(folder))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise StoreUnusable(f"cannot read {folder}: {error.strerror}") from None

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 _WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
-_PARAMETER = re.compile(rf'\s*({_WORD})\s*=\s*(?:"((?:\\.|[^"\\])*)"|([^\s,"]*))\s*(?:,|$)')
-_SCHEME = re.compile(rf"\s*({_WORD})(?:\s+|$|(?=,))")
+_PARAMETER = re.compile(rf'[\s,]*({_WORD})\s*=\s*(?:"((?:\\.|[^"\\])*)"|([^\s,"]*))\s*(?:,|$)')
+_SCHEME = re.compile(rf"[\s,]*({_WORD})(?:\s+|$|(?=,))")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,4 @@ def parse_challenges(header: str) -> list[Challenge]:
             parameters.setdefault(match[1].lower(), value)
             at = match.end()
         found.append(Challenge(scheme[1].lower(), parameters))
-        if at < len(header) and header[at] == ",":
-            at += 1
     return found

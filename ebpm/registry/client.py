@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from urllib.parse import unquote
+
 from ebpm.errors import AuthenticationFailed, InvalidReference, RegistryError, TargetNotFound
 from ebpm.oci.reference import Reference
+from ebpm.registry.address import shown, split
+from ebpm.registry.answer import Answer
 from ebpm.registry.auth import Authorizer
 from ebpm.registry.challenge import parse_challenges
+from ebpm.registry.channel import Channel
 from ebpm.registry.credentials import Credential, CredentialStore
 from ebpm.registry.http import Http, HttpSettings
 from ebpm.registry.repository import Repository
+from ebpm.registry.words import said
 
 
 class RegistryClient:
@@ -35,27 +41,39 @@ class RegistryClient:
             raise InvalidReference(
                 f"{reference} names no registry", hint=f"write HOST/{reference}, as ghcr.io/you/…"
             )
-        if host not in self._authorizers:
-            self._authorizers[host] = Authorizer(self._http, host, self._credentials.find)
-        return Repository(
-            self._http, self._authorizers[host], host, reference.repository, push=push
+        channel = Channel(self._http, self.authorizer(host), host, reference.repository, push=push)
+        return Repository(channel)
+
+    def authorizer(self, host: str) -> Authorizer:
+        """Get the one that answers a registry's challenges."""
+        return self._authorizers.setdefault(
+            host, Authorizer(self._http, host, self._credentials.find)
         )
 
+    def close(self) -> None:
+        """Close all connections."""
+        self._http.close()
+
     def download(self, url: str, limit: int) -> bytes:
-        """Get a file by its address.
+        """Get a file by its address; a user and password in it are for its host.
 
         Raises:
             TargetNotFound: it is not there.
             RegistryError: the server answers otherwise, or with more than ``limit`` bytes.
         """
-        with self._http.request("GET", url) as answer:
-            if answer.status_code in (404, 410):
-                raise TargetNotFound(f"{url} does not exist", hint="check the address")
-            if answer.status_code != 200:
-                raise RegistryError(f"{url} answers {answer.status_code} {answer.reason}")
-            data = bytes(answer.raw.read(limit + 1, decode_content=False))
+        parts = split(url)
+        basic = None
+        if parts.username is not None:
+            basic = Credential(unquote(parts.username), unquote(parts.password or "")).basic
+            url = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+        with self._http.request("GET", url, authorization=basic) as answer:
+            if answer.status in (404, 410):
+                raise TargetNotFound(f"{shown(url)} does not exist", hint="check the address")
+            if answer.status != 200:
+                raise RegistryError(f"{shown(url)} answers {answer.status}")
+            data = answer.read(limit + 1)
         if len(data) > limit:
-            raise RegistryError(f"{url} is larger than {limit} bytes")
+            raise RegistryError(f"{shown(url)} is larger than {limit} bytes")
         return data
 
     def login(self, host: str, credential: Credential) -> str:
@@ -64,17 +82,37 @@ class RegistryClient:
         Raises:
             AuthenticationFailed: it is not accepted; nothing is kept.
         """
-        authorizer = Authorizer(self._http, host, lambda _host, _repository: credential)
-        url = f"{self._http.base_url(host)}/v2/"
-        with self._http.request("GET", url) as answer:
-            if answer.status_code == 401:
+        host = host.lower()
+        authorizer = Authorizer(self._http, host, lambda *_: credential, strict=True)
+        header = credential.basic  # for a registry that lets everybody in, and looks at it if given
+        with self._probe(host, None) as answer:
+            if answer.status == 401:
                 challenges = parse_challenges(answer.headers.get("WWW-Authenticate", ""))
-                header = authorizer.answer(challenges, "")
-                with self._http.request("GET", url, authorization=header) as second:
-                    if second.status_code == 401 or header is None:
-                        raise AuthenticationFailed(f"{host} does not accept this login")
+                header = authorizer.answer(challenges, "", None) or header
+            else:
+                _expect_registry(host, answer)
+        with self._probe(host, header) as answer:
+            if answer.status in (401, 403):
+                raise AuthenticationFailed(f"{host} does not accept this login{said(answer)}")
+            _expect_registry(host, answer)
+        self._authorizers.pop(host, None)
         return self._credentials.save(host, credential)
 
+    def _probe(self, host: str, header: str | None) -> Answer:
+        url = f"{self._http.base_url(host)}/v2/"
+        return self._http.request("GET", url, authorization=header)
+
     def logout(self, host: str) -> bool:
-        """Forget a login; False where there was none."""
+        """Forget a login, and what was got for it; False where there was none."""
+        host = host.lower()
+        self._authorizers.pop(host, None)
         return self._credentials.erase(host)
+
+
+def _expect_registry(host: str, answer: Answer) -> None:
+    if answer.status == 404:
+        raise RegistryError(
+            f"{host} is no registry: it has no /v2/", hint="check the host and the port"
+        )
+    if answer.status != 200:
+        raise RegistryError(f"{host} answers {answer.status}{said(answer)}")

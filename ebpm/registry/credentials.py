@@ -83,8 +83,11 @@ class CredentialStore:
         entry: dict[str, str] = {"auth": _encode(credential)}
         if credential.identity:
             entry["identitytoken"] = credential.identity
-        data.setdefault("auths", {})[key] = entry
-        self._write(data)
+        # Whatever else this host is called in the file would be found instead.
+        kept = {
+            k: v for k, v in (data.get("auths") or {}).items() if _strip(k) not in _aliases(host)
+        }
+        self._write({**data, "auths": {**kept, key: entry}})
         return str(self._write_to)
 
     def erase(self, host: str) -> bool:
@@ -97,16 +100,14 @@ class CredentialStore:
             if known:
                 _call(helper, "erase", _hub_key(host))
         auths = data.get("auths") or {}
-        gone = [key for key in auths if _host_of(key) in _aliases(host)]
-        for key in gone:
-            del auths[key]
-        if gone:
-            self._write(data)
-        return known or bool(gone)
+        kept = {key: value for key, value in auths.items() if _host_of(key) not in _aliases(host)}
+        if len(kept) < len(auths):
+            self._write({**data, "auths": kept})
+        return known or len(kept) < len(auths)
 
     def _write(self, data: dict[str, Any]) -> None:
         path = self._write_to.resolve()  # a link (dotfiles are often one) stays one
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -178,10 +179,13 @@ def _decode(entry: dict[str, Any]) -> Credential | None:
     username, password = entry.get("username") or "", entry.get("password") or ""
     if auth := entry.get("auth"):
         try:
-            pair = base64.b64decode(str(auth), validate=False).decode("utf-8").rstrip("\0")
-        except (binascii.Error, UnicodeDecodeError):
-            raise InvalidConfig("a registry's auth in the credentials file is not base64") from None
-        username, _, password = pair.partition(":")
+            pair = base64.b64decode(str(auth).strip(), validate=True).decode("utf-8").rstrip("\0")
+            username, password = pair.split(":", 1)
+        except (binascii.Error, ValueError):
+            raise InvalidConfig(
+                "a registry's auth in the credentials file is not base64 of USER:PASSWORD",
+                hint="log in again with `ebpm login REGISTRY`",
+            ) from None
     identity, bearer = entry.get("identitytoken") or "", entry.get("registrytoken") or ""
     if username == _TOKEN_USER:
         identity, username, password = password, "", ""
@@ -199,8 +203,11 @@ def _encode(credential: Credential) -> str:
 
 def _helper(data: dict[str, Any], host: str) -> str | None:
     helpers = data.get("credHelpers")
-    named = helpers.get(host) if isinstance(helpers, dict) else None
-    name = named or data.get("credsStore")
+    if not isinstance(helpers, dict):
+        helpers = {}
+    by_host = {_strip(key): name for key, name in helpers.items()}
+    named = [by_host[one] for one in _aliases(host) if one in by_host]
+    name = named[0] if named else data.get("credsStore")
     return name if isinstance(name, str) and name else None
 
 

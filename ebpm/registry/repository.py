@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urljoin, urlsplit
 
 from ebpm.errors import (
-    AccessDenied,
     AuthenticationFailed,
     BlobNotFound,
     DigestMismatch,
     EbpmError,
     InvalidManifest,
-    ManifestNotFound,
     RegistryError,
     RegistryRefused,
     RegistryUnreachable,
@@ -24,70 +18,73 @@ from ebpm.errors import (
 from ebpm.oci.descriptor import MANIFESTS, Descriptor
 from ebpm.oci.digest import Digest
 from ebpm.oci.manifest import LARGEST
-from ebpm.oci.store import CHUNK
-from ebpm.registry.auth import Authorizer
-from ebpm.registry.challenge import parse_challenges
-from ebpm.registry.http import _BROKEN, Http, SizedBody
+from ebpm.oci.store import verified
+from ebpm.registry.channel import Channel
+from ebpm.registry.download import Download
+from ebpm.registry.upload import upload
 
-if TYPE_CHECKING:
-    import requests
-
-_HUB_HOSTS = {"docker.io": "registry-1.docker.io", "index.docker.io": "registry-1.docker.io"}
 _ACCEPT = {"Accept": ", ".join(MANIFESTS)}
-_RESUMES = 5  # of one download, without a byte in between
+_TRIES = 3  # of a manifest that breaks off
 
 
 class Repository:
-    """A repository.
+    """A repository; it may be used from several threads."""
 
-    Args:
-        http: the connections.
-        authorizer: for its registry.
-        registry: host[:port], as in references.
-        name: the path below it.
-        push: ask for the right to write from the first request on.
-    """
-
-    def __init__(
-        self, http: Http, authorizer: Authorizer, registry: str, name: str, *, push: bool = False
-    ) -> None:
-        self._http = http
-        self._authorizer = authorizer
-        self._registry = registry
-        self._name = f"library/{name}" if registry in _HUB_HOSTS and "/" not in name else name
-        self._base = http.base_url(_HUB_HOSTS.get(registry, registry))
-        self._scope = f"repository:{self._name}:{'pull,push' if push else 'pull'}"
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._resolved: tuple[Digest, bytes] | None = None  # the last manifest, not asked for twice
 
     def __str__(self) -> str:
-        return f"{self._registry}/{self._name}"
+        return str(self._channel)
 
     # --- reading ---------------------------------------------------------------------------------
 
     def resolve(self, name: str) -> Descriptor:
         """Find the manifest of a tag or digest."""
-        with self._call("GET", f"manifests/{name}", headers=_ACCEPT) as answer:
-            self._expect(answer, (200,), ManifestNotFound(f"{self}:{name} does not exist"))
-            media_type = answer.headers.get("Content-Type", "").partition(";")[0].strip()
-            raw = _read(answer, LARGEST)
+        return self.read_manifest(name)[0]
+
+    def read_manifest(self, name: str) -> tuple[Descriptor, bytes]:
+        """Find the manifest of a tag or digest; give its bytes, checked, as well."""
+        media_type, stated, raw = self._get_manifest(name)
         digest = Digest.of(raw)
         if name.startswith(("sha256:", "sha512:")):
             wanted = Digest.parse(name)
             digest = Digest.of(raw, wanted.algorithm)
             if digest != wanted:
                 raise DigestMismatch(f"{self} serves other bytes than {wanted}")
-        stated = answer.headers.get("Docker-Content-Digest")
-        if stated and stated.startswith("sha256:") and stated != str(Digest.of(raw)):
+        if stated.startswith("sha256:") and stated != str(Digest.of(raw)):
             raise DigestMismatch(f"{self}:{name} does not hash to the digest that is stated for it")
         if media_type not in MANIFESTS:
-            raise InvalidManifest(f"{self}:{name} is of the unknown type {media_type!r}")
-        return Descriptor(media_type=media_type, digest=digest, size=len(raw))
+            raise InvalidManifest(f"{self}:{name} is of the unknown type {media_type[:200]!r}")
+        self._resolved = digest, raw
+        return Descriptor(media_type=media_type, digest=digest, size=len(raw)), raw
+
+    def _get_manifest(self, name: str) -> tuple[str, str, bytes]:
+        """Fetch a manifest: its type, the digest that the registry states, its bytes."""
+        what = f"@{name}" if ":" in name else f":{name}"
+        for attempt in range(1, _TRIES + 1):
+            with self._channel.call("GET", f"manifests/{name}", headers=_ACCEPT) as answer:
+                self._channel.expect_manifest(answer, (200,), what)
+                try:
+                    raw = answer.read(LARGEST + 1)
+                except RegistryUnreachable:
+                    if attempt == _TRIES:
+                        raise
+                    continue
+                if len(raw) > LARGEST:
+                    raise InvalidManifest(f"{self}{what} is larger than {LARGEST} bytes")
+                return answer.media_type, answer.headers.get("Docker-Content-Digest", ""), raw
+        raise AssertionError("unreachable")
 
     @contextmanager
     def open(self, descriptor: Descriptor) -> Iterator[Iterator[bytes]]:
         """Open a blob or manifest; a broken connection is taken up where it broke."""
+        if self._resolved and self._resolved[0] == descriptor.digest:
+            yield iter([self._resolved[1]])
+            return
         kind = "manifests" if descriptor.is_manifest else "blobs"
         headers = {"Accept": descriptor.media_type} if descriptor.is_manifest else {}
-        download = _Download(self, f"{kind}/{descriptor.digest}", headers, descriptor)
+        download = Download(self._channel, f"{kind}/{descriptor.digest}", headers, descriptor)
         try:
             yield download.chunks()
         finally:
@@ -97,11 +94,19 @@ class Repository:
         """Whether the content is there."""
         kind = "manifests" if descriptor.is_manifest else "blobs"
         headers = {"Accept": descriptor.media_type} if descriptor.is_manifest else {}
-        with self._call("HEAD", f"{kind}/{descriptor.digest}", headers=headers) as answer:
-            if answer.status_code == 404:
-                return False
-            self._expect(answer, (200,), None)
-            return True
+        with self._channel.call("HEAD", f"{kind}/{descriptor.digest}", headers=headers) as answer:
+            if answer.status != 404:
+                self._channel.expect(answer, (200,), BlobNotFound)
+            return answer.status == 200
+
+    def blob_size(self, digest: Digest) -> int:
+        """Ask how long a blob is, of which only the digest is known."""
+        with self._channel.call("HEAD", f"blobs/{digest}") as answer:
+            self._channel.expect(answer, (200,), BlobNotFound, f"@{digest}")
+            length = answer.headers.get("Content-Length", "")
+        if not length.isdecimal():
+            raise RegistryError(f"{self} does not say how long {digest} is")
+        return int(length)
 
     # --- writing ---------------------------------------------------------------------------------
 
@@ -112,183 +117,39 @@ class Repository:
     def put(self, descriptor: Descriptor, chunks: Iterable[bytes]) -> None:
         """Send a blob, or a manifest under its digest."""
         if descriptor.is_manifest:
-            self._put_manifest(descriptor, str(descriptor.digest), b"".join(chunks))
+            raw = b"".join(verified(chunks, descriptor))
+            self._put_manifest(descriptor, str(descriptor.digest), raw)
         else:
-            self._upload(descriptor, chunks)
+            upload(self._channel, descriptor, chunks)
 
     def tag(self, descriptor: Descriptor, name: str, raw: bytes) -> None:
-        """Send a manifest under a tag; one that the tag has already is not sent again."""
+        """Send a manifest under a tag; one that the tag has already is not sent again.
+
+        Raises:
+            RegistryRefused: the tag is another's, and immutable; or ``name`` is another digest.
+        """
+        if ":" in name and name != str(descriptor.digest):
+            raise RegistryRefused(f"{self}@{name} can be nothing but that, not {descriptor.digest}")
         headers = {"Accept": descriptor.media_type}
-        with self._call("HEAD", f"manifests/{name}", headers=headers) as answer:
-            if answer.headers.get("Docker-Content-Digest") == str(descriptor.digest):
+        with self._channel.call("HEAD", f"manifests/{name}", headers=headers) as answer:
+            stated = answer.headers.get("Docker-Content-Digest")
+            if answer.status == 200 and stated == str(descriptor.digest):
                 return
-        self._put_manifest(descriptor, name, raw)
+        try:
+            self._put_manifest(descriptor, name, raw)
+        except (RegistryRefused, AuthenticationFailed):
+            # Old registries state no digest; an immutable tag may be ours all the same.
+            if not self._means(name, descriptor):
+                raise
+
+    def _means(self, name: str, descriptor: Descriptor) -> bool:
+        try:
+            return self.resolve(name).digest == descriptor.digest
+        except EbpmError:
+            return False
 
     def _put_manifest(self, descriptor: Descriptor, name: str, raw: bytes) -> None:
         headers = {"Content-Type": descriptor.media_type}
-        with self._call("PUT", f"manifests/{name}", headers=headers, body=raw) as answer:
-            self._expect(answer, (200, 201, 202), None)
-
-    def _upload(self, descriptor: Descriptor, chunks: Iterable[bytes]) -> None:
-        """Send a blob in one piece: POST for a place, PUT there."""
-        with self._call("POST", "blobs/uploads/", body=b"") as answer:
-            self._expect(answer, (202,), None)
-            place = answer.headers.get("Location")
-            if not place:
-                raise RegistryError(f"{self} gives no place to upload to")
-            url = urljoin(answer.url, place)
-        joint = "&" if urlsplit(url).query else "?"
-        final = f"{url}{joint}digest={descriptor.digest}"
-        headers = {
-            "Content-Type": "application/octet-stream",
-            "Content-Length": str(descriptor.size),
-        }
-        body = SizedBody(chunks, descriptor.size) if descriptor.size else b""
-        try:
-            with self._send("PUT", final, headers, body) as answer:
-                self._expect(answer, (201,), None)
-        except BaseException:
-            self._cancel(url)
-            raise
-
-    def _cancel(self, url: str) -> None:
-        """Give up an upload; a registry that does not care need not answer."""
-        try:
-            self._send("DELETE", url, {}, None).close()
-        except EbpmError:
-            return
-
-    # --- requests --------------------------------------------------------------------------------
-
-    def _call(
-        self,
-        method: str,
-        path: str,
-        *,
-        headers: Mapping[str, str] | None = None,
-        body: bytes | None = None,
-    ) -> requests.Response:
-        url = f"{self._base}/v2/{self._name}/{path}"
-        return self._send(method, url, headers or {}, body)
-
-    def _send(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes | SizedBody | None
-    ) -> requests.Response:
-        """Send a request with what authorises it; answer one challenge of the registry's own."""
-        ours = urlsplit(url).netloc == urlsplit(self._base).netloc
-        known = self._authorizer.header(self._scope) if ours else None
-        answer = self._http.request(
-            method, url, headers=headers, body=body, authorization=known, follow=method != "HEAD"
-        )
-        if answer.status_code != 401 or not ours:
-            return answer
-        challenges = parse_challenges(answer.headers.get("WWW-Authenticate", ""))
-        if urlsplit(answer.url).netloc != urlsplit(self._base).netloc:
-            return answer  # a redirect's target has no claim to our credentials
-        header = self._authorizer.answer(challenges, self._scope)
-        if header is None or isinstance(body, SizedBody):
-            return answer
-        answer.close()
-        return self._http.request(
-            method, url, headers=headers, body=body, authorization=header, follow=method != "HEAD"
-        )
-
-    def _expect(
-        self, answer: requests.Response, good: tuple[int, ...], absent: EbpmError | None
-    ) -> None:
-        """Turn a status that is not one of the good ones into an error."""
-        status = answer.status_code
-        if status in good:
-            return
-        said = _said(answer)
-        if status == 404 and absent is not None:
-            raise absent
-        if status == 401:
-            raise AuthenticationFailed(
-                f"{self} wants a login{said}", hint=f"ebpm login {self._registry}"
-            )
-        if status == 403:
-            raise AccessDenied(f"{self._registry} denies access to {self._name}{said}")
-        if status == 404:
-            raise ManifestNotFound(f"{self} does not exist{said}")
-        if status in (400, 405, 409, 412, 413, 415, 416):
-            raise RegistryRefused(f"{self} refuses ({status}){said}")
-        raise RegistryError(f"{self} answers {status}{said}")
-
-
-class _Download:
-    """The bytes of a blob, over as many connections as it takes."""
-
-    def __init__(
-        self,
-        repository: Repository,
-        path: str,
-        headers: Mapping[str, str],
-        descriptor: Descriptor,
-    ) -> None:
-        self._repository = repository
-        self._path = path
-        self._headers = headers
-        self._descriptor = descriptor
-        self._got = 0
-        self._answer: requests.Response | None = None
-
-    def chunks(self) -> Iterator[bytes]:
-        failures = 0
-        while True:
-            before = self._got
-            try:
-                yield from self._once()
-            except _BROKEN:
-                failures = failures + 1 if self._got == before else 0
-                if failures >= _RESUMES:
-                    raise RegistryUnreachable(
-                        f"{self._repository} broke off {self._descriptor.digest} again and again"
-                    ) from None
-            else:
-                if self._got >= self._descriptor.size or self._got == before:
-                    return
-
-    def _once(self) -> Iterator[bytes]:
-        headers = dict(self._headers)
-        if self._got:
-            headers["Range"] = f"bytes={self._got}-"
-        self.close()
-        self._answer = answer = self._repository._call("GET", self._path, headers=headers)  # noqa: SLF001
-        absent = BlobNotFound(f"{self._repository} lacks {self._descriptor.digest}")
-        self._repository._expect(answer, (200, 206), absent)  # noqa: SLF001
-        skip = 0 if answer.status_code == 206 and self._continues(answer) else self._got
-        while chunk := answer.raw.read(CHUNK, decode_content=False):
-            fresh, skip = chunk[skip:], max(0, skip - len(chunk))
-            if fresh:
-                self._got += len(fresh)
-                yield fresh
-
-    def _continues(self, answer: requests.Response) -> bool:
-        match = re.match(r"bytes (\d+)-", answer.headers.get("Content-Range", ""))
-        if not match or int(match[1]) != self._got:
-            raise RegistryError(f"{self._repository} answers with another range than asked for")
-        return True
-
-    def close(self) -> None:
-        if self._answer is not None:
-            self._answer.close()
-            self._answer = None
-
-
-def _read(answer: requests.Response, limit: int) -> bytes:
-    data = answer.raw.read(limit + 1, decode_content=False)
-    if len(data) > limit:
-        raise InvalidManifest(f"a manifest is larger than {limit} bytes")
-    return bytes(data)
-
-
-def _said(answer: requests.Response) -> str:
-    """Read the registry's own words (distribution-spec, "Error codes")."""
-    try:
-        data: Any = json.loads(answer.raw.read(16384, decode_content=False) or b"{}")
-        first = data["errors"][0]
-        words = " ".join(str(first.get(key) or "") for key in ("code", "message")).strip()
-    except (*_BROKEN, ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
-        return ""
-    return f": {words[:300]}" if words else ""
+        what = f"@{name}" if ":" in name else f":{name}"
+        with self._channel.call("PUT", f"manifests/{name}", headers=headers, body=raw) as answer:
+            self._channel.expect_manifest(answer, (200, 201, 202), what)

@@ -1,0 +1,104 @@
+"""What a server answered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Self
+
+import requests
+import urllib3.exceptions
+
+from ebpm.errors import RegistryUnreachable
+from ebpm.registry.trouble import reason
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+_CHUNK = 1 << 20
+_LEFT_OVER = 64 << 10  # bytes that are read for the sake of the connection
+
+
+class Answer:
+    """An answer whose body has not been read yet; it is read once, by one of the methods.
+
+    Bytes are as they were sent: nothing is unpacked.
+    """
+
+    __slots__ = ("response",)
+
+    def __init__(self, response: requests.Response) -> None:
+        self.response = response
+
+    @property
+    def status(self) -> int:
+        """The status code."""
+        return self.response.status_code
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers; names are the same in upper and lower case."""
+        return self.response.headers
+
+    @property
+    def url(self) -> str:
+        """Where the answer came from in the end."""
+        return str(self.response.url)
+
+    @property
+    def media_type(self) -> str:
+        """Its Content-Type, without parameters."""
+        return self.headers.get("Content-Type", "").partition(";")[0].strip()
+
+    def read(self, limit: int) -> bytes:
+        """Read the body, or its first ``limit`` bytes.
+
+        Raises:
+            RegistryUnreachable: the connection broke.
+        """
+        try:
+            return bytes(self.response.raw.read(limit, decode_content=False))
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise self._broken(error) from None
+
+    def chunks(self) -> Iterator[bytes]:
+        """Read the body as it comes, in pieces of at most a megabyte.
+
+        Raises:
+            RegistryUnreachable: the connection broke.
+        """
+        raw = self.response.raw
+        read = getattr(raw, "read1", raw.read)  # urllib3 1.26 has no read1
+        try:
+            while chunk := read(_CHUNK, decode_content=False):
+                yield chunk
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise self._broken(error) from None
+
+    def _broken(self, error: Exception) -> RegistryUnreachable:
+        host = self.url.split("/")[2]
+        return RegistryUnreachable(f"the connection to {host} broke: {reason(error)}")
+
+    def close(self) -> None:
+        """Give the connection up, or back for the next request if little is left to read."""
+        length = self.headers.get("Content-Length", "")
+        small = length.isdecimal() and int(length) <= _LEFT_OVER
+        if small or self.response.request.method == "HEAD":
+            try:
+                self.response.raw.read(_LEFT_OVER, decode_content=False)
+            except (urllib3.exceptions.HTTPError, OSError):
+                pass
+        self.response.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.response.close()  # at once: it may be Ctrl-C

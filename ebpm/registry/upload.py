@@ -1,0 +1,149 @@
+"""Content on its way up (distribution-spec v1.1, "Pushing blobs")."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from types import TracebackType
+from typing import Self
+
+from ebpm.errors import BlobNotFound, EbpmError, NetworkError, RegistryError
+from ebpm.oci.descriptor import Descriptor
+from ebpm.oci.store import verified
+from ebpm.registry.address import join
+from ebpm.registry.answer import Answer
+from ebpm.registry.channel import Channel
+from ebpm.registry.http import SizedBody
+
+SMALL = 4 << 20
+"""Bytes that are held in memory, so that they can be sent again; and of a chunk."""
+
+_BINARY = "application/octet-stream"
+_CANCEL_TIMEOUT = 2.0  # seconds
+_RECOVERIES = 5  # of one chunked upload, without a byte in between
+
+
+def upload(channel: Channel, descriptor: Descriptor, chunks: Iterable[bytes]) -> None:
+    """Send a blob in one piece: POST for a place, PUT there. Its bytes are checked on the way."""
+    right = verified(chunks, descriptor)
+    small = descriptor.size <= SMALL
+    body = b"".join(right) if small else SizedBody(right, descriptor.size)
+    with _Session(channel) as session:
+        session.finish(descriptor, body)
+
+
+def upload_in_chunks(
+    channel: Channel, descriptor: Descriptor, chunks: Iterable[bytes], size: int = SMALL
+) -> None:
+    """Send a blob in pieces of about ``size`` bytes, for registries that take no large ones."""
+    with _Session(channel) as session:
+        for piece in _regrouped(verified(chunks, descriptor), max(size, session.least)):
+            session.append(piece)
+        session.finish(descriptor, b"")
+
+
+def _regrouped(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
+    held = bytearray()
+    for chunk in chunks:
+        held += chunk
+        while len(held) >= size:
+            yield bytes(held[:size])
+            del held[:size]
+    if held:
+        yield bytes(held)
+
+
+class _Session:
+    """A place to upload to; leaving it by an error tells the registry to forget it."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        with channel.call("POST", "blobs/uploads/", body=b"") as answer:
+            channel.expect(answer, (202,), BlobNotFound)
+            self._url = self._next(answer)
+            least = answer.headers.get("OCI-Chunk-Min-Length", "")
+            self.least = int(least) if least.isdecimal() else 0
+        self._offset = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            return
+        try:
+            self._channel.send("DELETE", self._url, timeout=_CANCEL_TIMEOUT).close()
+        except EbpmError:
+            return  # a registry that does not care need not answer
+
+    def finish(self, descriptor: Descriptor, body: bytes | SizedBody) -> None:
+        """Send all, or nothing after the pieces, and say what it was."""
+        joint = "&" if "?" in self._url else "?"
+        url = f"{self._url}{joint}digest={descriptor.digest}"
+        headers = {"Content-Type": _BINARY, "Content-Length": str(len(body))}
+        with self._channel.send("PUT", url, headers=headers, body=body) as answer:
+            if answer.status != 201 and isinstance(body, bytes) and self._is_there(descriptor):
+                return  # the first of several tries was heard, and its answer lost
+            self._channel.expect(answer, (201, 204), BlobNotFound, f"@{descriptor.digest}")
+
+    def _is_there(self, descriptor: Descriptor) -> bool:
+        with self._channel.call("HEAD", f"blobs/{descriptor.digest}") as answer:
+            return answer.status == 200
+
+    def append(self, piece: bytes) -> None:
+        """Send one piece; where a part of it was lost, ask from where on and send that again."""
+        failures = 0
+        while piece:
+            before = self._offset
+            try:
+                answered = self._patch(piece)
+            except NetworkError:
+                answered = None
+            if not answered:
+                self._ask_offset()
+            taken = self._offset - before
+            if not 0 <= taken <= len(piece):
+                raise RegistryError(f"{self._channel} lost bytes of an upload")
+            piece = piece[taken:]
+            failures = 0 if taken else failures + 1
+            if failures >= _RECOVERIES:
+                raise RegistryError(f"{self._channel} takes no more bytes of an upload")
+
+    def _patch(self, piece: bytes) -> bool:
+        """Send a piece; False where the registry has another idea of where it belongs."""
+        end = self._offset + len(piece) - 1
+        headers = {"Content-Type": _BINARY, "Content-Range": f"{self._offset}-{end}"}
+        with self._channel.send("PATCH", self._url, headers=headers, body=piece) as answer:
+            if answer.status == 416:
+                return False
+            self._channel.expect(answer, (202,), BlobNotFound)
+            self._url = self._next(answer)
+            reached = _end(answer)
+            self._offset = end + 1 if reached is None else reached + 1
+        return True
+
+    def _ask_offset(self) -> None:
+        with self._channel.send("GET", self._url) as answer:
+            self._channel.expect(answer, (204,), BlobNotFound)
+            if answer.headers.get("Location"):
+                self._url = self._next(answer)
+            reached = _end(answer)
+            if reached is not None and (reached or self._offset):  # "0-0" may mean no byte at all
+                self._offset = reached + 1
+
+    def _next(self, answer: Answer) -> str:
+        place = answer.headers.get("Location")
+        if not place:
+            raise RegistryError(f"{self._channel} gives no place to upload to")
+        return join(answer.url, place)
+
+
+def _end(answer: Answer) -> int | None:
+    """Read the last byte's number out of a Range header, ``0-41``."""
+    match = re.fullmatch(r"(?:bytes=)?0-(\d+)", answer.headers.get("Range", ""))
+    return int(match[1]) if match else None

@@ -9,7 +9,7 @@ import sys
 from ebpm.cache import blobs, refs
 from ebpm.cache.derived import Derived
 from ebpm.config import Config
-from ebpm.errors import NotFound, TargetNotFound
+from ebpm.errors import InvalidReference, NotFound, TargetNotFound
 from ebpm.runtime.plan import Plan
 from ebpm.target import LAYOUT, NAME, REMOTE, STDIN, URL, Target, parse_target
 
@@ -147,7 +147,7 @@ class Workspace:
                 log=self._log,  # type: ignore[arg-type]
             )
             files = [Path(name) for name in self.config.credential_files]
-            credentials = CredentialStore(files, Path(self.config.docker_config))
+            credentials = CredentialStore(files, Path(self.config.login_file))
             self._client = RegistryClient(settings, credentials)
         return self._client
 
@@ -346,9 +346,14 @@ class Workspace:
                 source, root, Layout.create(folder), name or default_name, progress=self.progress
             )
         reference = Reference.parse(target.text)
+        if reference.digest not in (None, root.digest):
+            raise InvalidReference(
+                f"{reference} can be nothing but that, and the package is {root.digest}"
+            )
         if target.kind == REMOTE:
             repository = self.client().repository(reference, push=True)
-            return copy(source, root, repository, reference.target, progress=self.progress)
+            name = reference.tag or reference.target
+            return copy(source, root, repository, name, progress=self.progress)
         return copy(source, root, self.store(), str(reference), progress=self.progress)
 
     def pull(self, target: Target, name: str | None = None) -> tuple[str, Descriptor]:

@@ -33,12 +33,13 @@ class Config:
         self.uid = os.geteuid() if uid is None else uid
         self.config_file = self.get("EBPM_CONFIG") or f"{self._folder('config')}/config.yaml"
         settings = self._read_file()
-        self.store = self.get("EBPM_STORE") or settings.get("store") or self._default_store()
+        named = self.get("EBPM_STORE") or self._path(settings.get("store"))
+        self.store = named or self._default_store()
         self.lower_stores = [] if self.get("EBPM_STORE") else self._invoking_store()
         self.cache = self.get("EBPM_CACHE") or self._folder("cache")
         self.libbpf = self.get("EBPM_LIBBPF")
         self.clang = self.get("EBPM_CLANG")
-        self.ca_file = self.get("SSL_CERT_FILE") or settings.get("ca_file")
+        self.ca_file = self.get("SSL_CERT_FILE") or self._path(settings.get("ca_file"))
         self.indexes: list[str] = settings.get("indexes", [])
         self.plain_http: list[str] = settings.get("plain_http", [])
 
@@ -72,8 +73,13 @@ class Config:
 
     @property
     def docker_config(self) -> str:
-        """Docker's config.json: where a login is kept."""
+        """Docker's config.json."""
         return f"{self.get('DOCKER_CONFIG') or self._home() + '/.docker'}/config.json"
+
+    @property
+    def login_file(self) -> str:
+        """Where a login is kept: where the first look for it will be, if the user named that."""
+        return self.get("REGISTRY_AUTH_FILE") or self.docker_config
 
     # --- folders ---------------------------------------------------------------------------------
 
@@ -114,9 +120,23 @@ class Config:
         return str(getattr(platformdirs, f"user_{kind}_dir")("ebpm", appauthor=False))
 
     def _home(self) -> str:
-        return (
-            os.path.expanduser("~") if self.environment is os.environ else self.environment["HOME"]
-        )
+        home = self.get("HOME")
+        if home and os.path.isabs(home):
+            return home
+        import pwd
+
+        return pwd.getpwuid(self.uid).pw_dir
+
+    def _path(self, text: str | None) -> str | None:
+        """Read a path out of the file: ``~`` is home, and the rest is taken from the file's folder.
+
+        What is relative would be another place in each folder that somebody works in.
+        """
+        if not text:
+            return None
+        if text == "~" or text.startswith("~/"):
+            return self._home() + text[1:]
+        return os.path.join(os.path.dirname(os.path.abspath(self.config_file)), text)
 
     # --- the file --------------------------------------------------------------------------------
 
@@ -132,8 +152,11 @@ class Config:
 
         try:
             data = yaml.safe_load(text) or {}
-        except (yaml.YAMLError, ValueError, RecursionError) as error:
+        except (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError) as error:
+            # What PyYAML raises beside its own errors, on an odd !!int or !!timestamp.
             raise InvalidConfig(f"{self.config_file} is not YAML: {error}") from None
+        except RecursionError:
+            raise InvalidConfig(f"{self.config_file} is nested too deeply") from None
         if not isinstance(data, dict):
             raise InvalidConfig(f"{self.config_file} is not a mapping of settings")
         for key, value in data.items():

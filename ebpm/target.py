@@ -29,8 +29,12 @@ class Target:
     @property
     def full_name(self) -> str:
         """A REMOTE or NAME with the tag that it implies: what our store knows it by."""
-        last = self.text.rpartition("/")[2]
-        return self.text if ":" in last or "@" in last else f"{self.text}:latest"
+        text = self.text
+        if self.kind == REMOTE:  # a host is the same in upper case (see ebpm.oci.reference)
+            host, slash, rest = text.partition("/")
+            text = f"{host.lower()}{slash}{rest}"
+        last = text.rpartition("/")[2]
+        return text if ":" in last or "@" in last else f"{text}:latest"
 
 
 def parse_target(text: str) -> Target:

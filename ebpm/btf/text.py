@@ -14,15 +14,22 @@ _PARTS_LIMIT = 2000  # functions that take functions: a few records may stand fo
 def type_text(btf: Btf, type_id: int) -> str:
     """Write a type; outermost qualifiers are left out, since a value does not have them.
 
+    Those of an array are its elements' (``const volatile char name[8]`` is a ``char[8]``).
+
     Raises:
         InvalidBtf: the type contains itself, or is longer than anybody would write.
     """
+    suffix = ""
     for _ in range(_DEPTH_LIMIT):
         found = btf[type_id]
-        if not isinstance(found, t.Modifier) or found.kind == t.KIND_TYPEDEF:
+        if isinstance(found, t.Array):
+            suffix += f"[{found.count}]"
+            type_id = found.element
+        elif isinstance(found, t.Modifier) and found.kind != t.KIND_TYPEDEF:
+            type_id = found.target
+        else:
             break
-        type_id = found.target
-    return _Writer(btf).declare(type_id, "", _DEPTH_LIMIT)
+    return _Writer(btf).declare(type_id, suffix, _DEPTH_LIMIT)
 
 
 class _Writer:

@@ -73,6 +73,7 @@ class Crew(Generic[T, R]):
                 self._done.put((number, self._work(item)))
             except BaseException as error:  # noqa: BLE001  # the waiting thread raises it
                 self._done.put((number, error))
+                self._cancelled.set()  # after that, so that this error is the first
 
 
 def _join(threads: Iterable[Thread], patience: float) -> None:

@@ -48,10 +48,11 @@ class Guard:
 
     def _user(self, authorization: str | None) -> str | None:
         scheme, _, text = (authorization or "").partition(" ")
-        if scheme != "Basic":
+        try:
+            user, _, password = base64.b64decode(text).decode().partition(":")
+        except ValueError:
             return None
-        user, _, password = base64.b64decode(text).decode().partition(":")
-        return user if self.users.get(user) == password else None
+        return user if scheme == "Basic" and self.users.get(user) == password else None
 
     def token(
         self, method: str, query: str, body: bytes, headers: dict[str, str]
@@ -67,7 +68,8 @@ class Guard:
         anonymous = method == "GET" and "authorization" not in headers
         scopes = set()
         for asked in " ".join(fields.get("scope", [])).split():
-            kind, name, actions = asked.split(":")
+            kind, _, rest = asked.partition(":")
+            name, _, actions = rest.rpartition(":")
             for action in actions.split(","):
                 if not anonymous or (action == "pull" and name in self.public):
                     scopes.add(f"{kind}:{name}:{action}")

@@ -8,18 +8,18 @@
 
 from __future__ import annotations
 
-import re
+import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
-from ebpm.testing.endpoints import Endpoints, Faults, RepositoryState, Request
+from ebpm.testing.endpoints import Endpoints, RepositoryState, error_reply, json_reply
+from ebpm.testing.faults import Faults, Reply, Request
 from ebpm.testing.guard import Guard
-
-_NAME = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*"
 
 
 class RegistryServer:
@@ -31,20 +31,23 @@ class RegistryServer:
 
     def __init__(self, guard: Guard | None = None) -> None:
         self.guard = guard
-        self.faults = Faults()
         self.log: list[Request] = []
-        self.repositories: dict[str, RepositoryState] = {}
-        self.lock = threading.RLock()
-        server = self
-
-        class Handler(_Handler):
-            registry = server
-
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._http.daemon_threads = True
+        self.lock = threading.Lock()
+        self._endpoints = Endpoints()
+        self._http = _Server(self)
         self._thread = threading.Thread(
             target=self._http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
         )
+
+    @property
+    def faults(self) -> Faults:
+        """What it does wrong."""
+        return self._endpoints.faults
+
+    @property
+    def repositories(self) -> dict[str, RepositoryState]:
+        """What it holds, by name."""
+        return self._endpoints.repositories
 
     @property
     def port(self) -> int:
@@ -65,6 +68,33 @@ class RegistryServer:
         """List the requests of one method."""
         return [request for request in self.log if request.method == method]
 
+    def answer(self, request: Request, body: bytes) -> Reply | None:
+        """Decide what a request gets; None breaks the connection off."""
+        with self.lock:
+            self.log.append(request)
+            parts = urlsplit(request.path)
+            if self.guard and parts.path == self.guard.token_path:
+                status, document = self.guard.token(
+                    request.method, parts.query, body, request.headers
+                )
+                return json_reply(status, document)
+            faults = self.faults
+            if faults.drops:
+                faults.drops -= 1
+                return None
+            instead = faults.status_for(request) if faults.status_for else None
+            status = instead or (faults.statuses.pop(0) if faults.statuses else 0)
+            if status:
+                wait = {"Retry-After": faults.retry_after} if faults.retry_after else None
+                return error_reply(status, "UNAVAILABLE", wait)
+            if self.guard:
+                name = self._endpoints.repository_of(request.path)
+                write = request.method not in ("GET", "HEAD")
+                refusal = self.guard.refuse(request.headers.get("authorization"), name, write)
+                if refusal:
+                    return error_reply(401, "UNAUTHORIZED", {"WWW-Authenticate": refusal})
+            return self._endpoints.answer(request, body)
+
     def __enter__(self) -> Self:
         if self.guard:
             self.guard.base = self.url
@@ -74,74 +104,96 @@ class RegistryServer:
     def __exit__(self, *error: object) -> None:
         self._http.shutdown()
         self._http.server_close()
+        self._http.close_connections()
 
 
-class _Handler(Endpoints):
-    registry: RegistryServer
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self, registry: RegistryServer) -> None:
+        self.registry = registry
+        self._open: set[socket.socket] = set()
+        super().__init__(("127.0.0.1", 0), _Handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401
+        self._open.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:  # noqa: ANN401
+        self._open.discard(request)
+        super().shutdown_request(request)
+
+    def close_connections(self) -> None:
+        """Break off those who keep their connection for a next request."""
+        for one in list(self._open):
+            try:
+                one.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                continue  # the other side was quicker
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401
+        """Keep quiet: clients go away in the middle, and that is what is tested."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
 
     def log_message(self, *_: Any) -> None:  # noqa: ANN401
         """Keep quiet: requests are in the log."""
 
-    # --- requests --------------------------------------------------------------------------------
+    def _handle(self) -> None:
+        body = self._body()
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        connection = int(self.client_address[1])
+        registry = self.server.registry
+        reply = registry.answer(
+            Request(self.command, self.path, headers, len(body), connection), body
+        )
+        if registry.faults.delay:
+            time.sleep(registry.faults.delay)
+        if reply is None:
+            self.close_connection = True
+        else:
+            self._send(reply)
+
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _handle  # noqa: N815
 
     def _body(self) -> bytes:
         if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
             return self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        whole = b""
+        whole = bytearray()
         while size := int(self.rfile.readline().split(b";")[0], 16):
             whole += self.rfile.read(size)
             self.rfile.readline()
         self.rfile.readline()
-        return whole
+        return bytes(whole)
 
-    def _handle(self) -> None:
-        parts = urlsplit(self.path)
-        query = {key: values[-1] for key, values in parse_qs(parts.query, True).items()}
-        body = self._body()
-        headers = {name.lower(): value for name, value in self.headers.items()}
-        registry = self.registry
-        with registry.lock:
-            registry.log.append(Request(self.command, self.path, headers, len(body)))
-            if registry.guard and parts.path == registry.guard.token_path:
-                status, answer = registry.guard.token(self.command, parts.query, body, headers)
-                self._json(status, answer)
-                return
-            if registry.faults.statuses:
-                status = registry.faults.statuses.pop(0)
-                wait = registry.faults.retry_after
-                self._error(status, "UNAVAILABLE", "", {"Retry-After": wait} if wait else None)
-                return
-            self._route(parts.path, query, body, headers)
+    def _send(self, reply: Reply) -> None:
+        faults = self.server.registry.faults
+        self.send_response(reply.status)
+        fields = {"Content-Length": str(len(reply.body)), **reply.headers, **faults.headers}
+        if faults.cookies:
+            fields["Set-Cookie"] = "session=1; Path=/"
+        for name, value in fields.items():
+            if not (reply.status == 204 and name == "Content-Length"):
+                self.send_header(name, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self._send_body(reply)
+        short = int(fields["Content-Length"]) > len(reply.body)
+        if reply.cut is not None or (short and self.command != "HEAD"):
+            self.close_connection = True
 
-    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _handle  # noqa: N815
-
-    def _route(
-        self, path: str, query: dict[str, str], body: bytes, headers: dict[str, str]
-    ) -> None:
-        routes = (
-            (rf"/v2/({_NAME})/blobs/uploads/([^/]*)", self._upload),
-            (rf"/v2/({_NAME})/blobs/([^/]+)", self._blob),
-            (rf"/v2/({_NAME})/manifests/([^/]+)", self._manifest),
-            (rf"/v2/({_NAME})/tags/(list)", self._tags),
-            (rf"/v2/({_NAME})/referrers/([^/]+)", self._referrers),
-        )
-        matches = ((re.fullmatch(pattern, path), handler) for pattern, handler in routes)
-        found = next(((match, handler) for match, handler in matches if match), None)
-        name = found[0][1] if found else ""
-        if self.registry.guard:
-            write = self.command not in ("GET", "HEAD")
-            refusal = self.registry.guard.refuse(headers.get("authorization"), name, write)
-            if refusal:
-                self._error(401, "UNAUTHORIZED", "", {"WWW-Authenticate": refusal})
-                return
-        if path in ("/v2", "/v2/"):
-            self._json(200, {})
-        elif found:
-            found[1](name, found[0][2], query, body)
-        else:
-            self._error(404, "NAME_UNKNOWN")
+    def _send_body(self, reply: Reply) -> None:
+        view = memoryview(reply.body)[: reply.cut]
+        count, pause = reply.drip or (len(view), 0.0)
+        for at in range(0, len(view), count or 1):
+            self.wfile.write(view[at : at + count])
+            if pause:
+                time.sleep(pause)
 
 
 @contextmanager

@@ -30,11 +30,13 @@ def test_several_items_are_done_at_once() -> None:
 
 
 def test_the_first_error_comes_out_and_the_rest_is_told() -> None:
-    told = threading.Event()
+    begun, told = threading.Event(), threading.Event()
 
     def work(number: int) -> None:
         if number == 0:
+            begun.wait(5)
             raise LookupError("the first")
+        begun.set()
         try:
             while True:
                 crew.check()

@@ -81,4 +81,7 @@ def loads(text: str | bytes) -> Json:
 
 def dumps(value: Json) -> str:
     """Write compact JSON: keys sorted, text unescaped; ValueError on NaN and infinity."""
-    return _encode(value)
+    try:
+        return _encode(value)
+    except RecursionError:
+        raise ValueError("JSON nested too deeply") from None

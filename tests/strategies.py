@@ -14,6 +14,9 @@ from hypothesis import strategies as st
 
 from ebpm.btf import layout as kinds
 from ebpm.btf.layout import Layout, Member
+from ebpm.oci.platform import Platform
+from ebpm.package import model
+from tests.synthetic import Sec, elf
 
 
 def examples(count: int) -> settings:
@@ -106,3 +109,141 @@ def values(layout: Layout, bits: int = 0) -> st.SearchStrategy[Any]:
 def pack(form: str, *fields: object) -> bytes:
     """Write fields in the byte order of this machine, without padding."""
     return struct.pack("=" + form, *fields)
+
+
+# --- packages ------------------------------------------------------------------------------------
+
+TEXT = st.text(max_size=8)
+WORDS = st.text(min_size=1, max_size=8)
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+    max_leaves=5,
+)
+PRESENT = JSON.filter(lambda value: value is not None)
+EXTRA = st.dictionaries(st.builds("x-{}".format, TEXT), JSON, max_size=2)
+
+
+def maybe(strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """Draw it, or None."""
+    return st.none() | strategy
+
+
+def several(strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """Draw a tuple of up to two."""
+    return st.lists(strategy, max_size=2).map(tuple)
+
+
+DOCUMENTATION = st.builds(
+    model.Documentation,
+    version=maybe(TEXT),
+    brief=maybe(TEXT),
+    description=maybe(TEXT),
+    details=maybe(TEXT),
+    extra=EXTRA,
+)
+VARIABLES = st.builds(
+    model.Variable,
+    name=TEXT,
+    type=TEXT,
+    value=JSON,
+    description=maybe(TEXT),
+    option=maybe(
+        st.builds(
+            model.Option,
+            default=JSON,
+            long=maybe(TEXT),
+            short=maybe(TEXT),
+            help=maybe(TEXT),
+            extra=EXTRA,
+        )
+    ),
+    extra=EXTRA,
+)
+MAPS = st.builds(
+    model.MapSpec,
+    name=TEXT,
+    ident=TEXT,
+    mmaped=st.booleans(),
+    description=maybe(TEXT),
+    sample=maybe(
+        st.builds(
+            model.Sample,
+            interval=st.integers(),
+            type=WORDS,
+            unit=TEXT,
+            clear_map=st.booleans(),
+            extra=EXTRA,
+        )
+    ),
+    export=JSON,
+    interpreter=JSON,
+    data=several(JSON),
+    extra=EXTRA,
+)
+PROGRAMS = st.builds(
+    model.ProgramSpec,
+    name=TEXT,
+    attach=TEXT,
+    link=st.booleans(),
+    description=maybe(TEXT),
+    extra=EXTRA,
+)
+EXPORTS = st.builds(
+    model.ExportType,
+    name=TEXT,
+    members=several(
+        st.builds(model.ExportMember, name=TEXT, type=TEXT, description=maybe(TEXT), extra=EXTRA)
+    ),
+    size=maybe(st.integers()),
+    type_id=maybe(st.integers()),
+    extra=EXTRA,
+)
+BUILDS = st.builds(
+    model.Build,
+    compiler=TEXT,
+    flags=several(TEXT),
+    inputs=st.dictionaries(TEXT, TEXT, max_size=2),
+    extra=EXTRA,
+)
+
+
+def _object(data: bytes, where: str | None) -> model.ObjectFile:
+    platform = Platform("linux", where) if where else None
+    return model.ObjectFile(
+        data=elf([Sec(".data", data)]), platform=platform, portable=platform is None
+    )
+
+
+OBJECTS = st.builds(_object, st.binary(max_size=4), st.none()).map(lambda one: (one,)) | st.lists(
+    st.builds(_object, st.binary(max_size=1), st.sampled_from(["amd64", "arm64", "riscv64"])),
+    min_size=1,
+    max_size=3,
+    unique_by=lambda one: str(one.platform),
+).map(tuple)
+"""One object for all machines, or some for one each; two may have the same bytes."""
+
+PACKAGES = st.builds(
+    model.Package,
+    name=WORDS,
+    object_name=WORDS,
+    documentation=DOCUMENTATION,
+    sections=several(
+        st.builds(model.DataSection, name=TEXT, variables=several(VARIABLES), extra=EXTRA)
+    ),
+    maps=several(MAPS),
+    programs=several(PROGRAMS),
+    exports=several(EXPORTS),
+    multiple_exports=st.booleans(),
+    license=maybe(WORDS),
+    objects=OBJECTS,
+    build=maybe(BUILDS),
+    settings=st.dictionaries(
+        st.sampled_from(["perf_buffer_pages", "poll_timeout_ms", "debug_verbose"]), PRESENT
+    ),
+    extra=EXTRA,
+)

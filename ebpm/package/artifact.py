@@ -6,13 +6,12 @@ needs no object; the one layer is the object itself. The same package gives the 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from ebpm.errors import InvalidManifest, InvalidPackage, PlatformNotFound
+from ebpm.errors import InvalidManifest, InvalidPackage, PlatformNotFound, UsageError
 from ebpm.oci.descriptor import INDEX, MANIFEST, Descriptor
 from ebpm.oci.digest import Digest
 from ebpm.oci.manifest import Index, Manifest, write_index, write_json, write_manifest
@@ -20,7 +19,8 @@ from ebpm.oci.platform import Platform
 from ebpm.oci.store import MemoryStore, Source, fetch, fetch_manifest
 from ebpm.package.fields import Fields, present
 from ebpm.package.meta import check_schema, read_meta, write_meta
-from ebpm.package.model import SCHEMA_VERSION, Build, ObjectFile, Package
+from ebpm.package.model import SCHEMA_VERSION, ObjectFile, Package
+from ebpm.package.text import read_json
 
 ARTIFACT_TYPE = "application/vnd.ebpm.package.v1"
 CONFIG_TYPE = "application/vnd.ebpm.package.config.v1+json"
@@ -60,9 +60,12 @@ def pack(
     store = MemoryStore()
     annotations = _annotations(package, created)
     manifests = []
+    taken = {one.platform for one in package.objects}
     for one in sorted(package.objects, key=lambda one: str(one.platform or default)):
         portable = one.portable and one.platform is None
-        platforms = PORTABLE_PLATFORMS if portable else (one.platform or default,)
+        # A machine that has an object of its own is given that one.
+        free = tuple(where for where in PORTABLE_PLATFORMS if where not in taken)
+        platforms = free if portable else (one.platform or default,)
         raw = _pack_object(store, package, one, None if portable else platforms[0], annotations)
         marks = {PORTABLE: "true"} if portable else {}
         for platform in platforms:
@@ -108,7 +111,6 @@ def _annotations(package: Package, created: int) -> dict[str, str]:
 
 def write_config(package: Package, one: ObjectFile, platform: Platform | None) -> dict[str, Any]:
     """Write the config of one object's manifest."""
-    build = package.build
     return present(
         schemaVersion=SCHEMA_VERSION,
         name=package.name,
@@ -118,14 +120,6 @@ def write_config(package: Package, one: ObjectFile, platform: Platform | None) -
         architecture=platform.architecture if platform else None,
         portable=True if platform is None else None,
         object={"digest": str(one.digest), "size": len(one.data)},
-        build=present(
-            **(build.extra),
-            compiler=build.compiler,
-            flags=list(build.flags),
-            inputs=dict(build.inputs),
-        )
-        if build
-        else None,
         meta=write_meta(package),
     )
 
@@ -147,26 +141,15 @@ def read_config(raw: bytes) -> tuple[Package, Platform | None]:
         InvalidPackage: it is malformed.
         SchemaTooNew: it was written for a later ebpm.
     """
-    try:
-        data = json.loads(raw)
-    except (ValueError, RecursionError):
-        raise InvalidPackage("the package's config is not JSON") from None
-    fields = Fields(data, "config")
+    fields = Fields(read_json(raw, "the package's config"), "config")
     check_schema(fields.text("schemaVersion"))
     package = read_meta(fields.required("meta", dict), "config.meta")
     architecture, os = fields.text("architecture"), fields.text("os") or "linux"
-    platform = Platform(os, architecture) if architecture else None
-    named = replace(package, name=fields.text("name") or package.name)
-    return replace(named, build=fields.child("build", _read_build)), platform
-
-
-def _read_build(fields: Fields) -> Build:
-    return Build(
-        compiler=fields.text("compiler") or "",
-        flags=tuple(str(flag) for flag in fields.optional("flags", list) or ()),
-        inputs={str(k): str(v) for k, v in (fields.optional("inputs", dict) or {}).items()},
-        extra=fields.rest,
-    )
+    try:
+        platform = Platform.parse(f"{os}/{architecture}") if architecture else None
+    except UsageError as error:
+        raise InvalidPackage(f"config: {error.message}") from None
+    return replace(package, name=fields.text("name") or package.name), platform
 
 
 def choose(source: Source, root: Descriptor, platform: Platform) -> PackedObject:
@@ -179,9 +162,9 @@ def choose(source: Source, root: Descriptor, platform: Platform) -> PackedObject
     found = fetch_manifest(source, root)
     if isinstance(found, Manifest):
         packed = _open(source, found, root)
-        if packed.platform not in (None, platform) or (not packed.platform and platform.big_endian):
+        if packed.platform not in (None, platform):
             raise PlatformNotFound(f"the package is for {packed.platform}, not for {platform}")
-        return packed
+        return _fitting(packed, platform)
     chosen = _for_platform(found, platform)
     manifest = fetch_manifest(source, chosen)
     if not isinstance(manifest, Manifest):
@@ -190,6 +173,12 @@ def choose(source: Source, root: Descriptor, platform: Platform) -> PackedObject
     if packed.platform not in (None, platform):
         # The kernel would not notice, so neither index nor config is believed alone.
         raise PlatformNotFound(f"the index promises {platform}, the config says {packed.platform}")
+    return _fitting(packed, platform)
+
+
+def _fitting(packed: PackedObject, platform: Platform) -> PackedObject:
+    if packed.platform is None and platform.big_endian:
+        raise PlatformNotFound(f"the package is for little-endian machines, not for {platform}")
     return packed
 
 
@@ -224,14 +213,14 @@ def unpack(source: Source, root: Descriptor, platforms: Sequence[Platform]) -> P
     Raises:
         PlatformNotFound: it has none for one of them.
     """
-    objects: dict[Digest, ObjectFile] = {}
+    objects: dict[tuple[Digest, Platform | None], ObjectFile] = {}
     package = None
     for platform in platforms:
         packed = choose(source, root, platform)
         package = package or packed.package
         data = fetch(source, packed.layer, _OBJECT_LIMIT)
         one = ObjectFile(data=data, platform=packed.platform, portable=packed.platform is None)
-        objects[packed.layer.digest] = one
+        objects[packed.layer.digest, packed.platform] = one
     assert package is not None, "no platform was asked for"
     return replace(package, objects=tuple(objects.values()))
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from ebpm.btf import types as t
 from ebpm.package.describe import (
+    KCONFIG,
     ObjectFacts,
     describe,
     object_name,
     section_ident,
     section_map_name,
 )
-from ebpm.package.exports import export_type, inferred_types
+from ebpm.package.exports import export_type, inferred_types, with_buffers
 from ebpm.package.model import (
     DataSection,
     MapSpec,
@@ -49,14 +51,20 @@ def from_object(one: ObjectFile, name: str, facts: ObjectFacts | None = None) ->
         )
         for section in facts.data_sections
     ]
-    types = [type_id for ids in inferred_types(facts).values() for type_id in ids]
-    return Package(
+    if facts.btf is not None and facts.btf.find(t.KIND_DATASEC, KCONFIG):
+        maps.append(
+            MapSpec(name=section_map_name(identifier, KCONFIG), ident="kconfig", mmaped=True)
+        )
+    carried = inferred_types(facts)
+    exports = {at: export_type(facts, at) for ids in carried.values() for at in ids}
+    package = Package(
         name=name,
         object_name=identifier,
         sections=tuple(sections),
         maps=tuple(maps),
         programs=tuple(ProgramSpec(name=fact.name, attach=fact.section) for fact in facts.programs),
-        exports=tuple(export_type(facts, type_id) for type_id in dict.fromkeys(types)),
+        exports=tuple(exports.values()),
         license=facts.license,
         objects=(one,),
     )
+    return with_buffers(package, {name: exports[ids[0]].type_id for name, ids in carried.items()})

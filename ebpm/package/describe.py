@@ -23,7 +23,10 @@ from ebpm.btf.text import type_text
 from ebpm.errors import InvalidBtf, InvalidObject
 
 DATA_SECTIONS = (".rodata", ".data", ".bss")
-_NOT_DATA = ("license", "version", ".maps", "maps", ".ksyms", ".struct_ops", ".kconfig")
+KCONFIG = ".kconfig"
+"""The section of the kernel's settings: libbpf makes a map of it, and fills it."""
+_STRUCT_OPS, _STRUCT_OPS_MAP = (".struct_ops", ".struct_ops.link"), 26
+_NAME_SIZE, _FILE_NAME_SIZE = 16, 64  # BPF_OBJ_NAME_LEN; bpftool's MAX_OBJ_NAME_LEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,12 +167,12 @@ def _maps(elf: ElfObject, btf: Btf) -> list[MapFact]:
     places = {symbol.name: symbol.value for symbol in elf.symbols if symbol.section}
     found = []
     for _, group in btf.of_kind(t.DataSection):
-        if group.name != ".maps":
-            continue
         for entry in group.entries:
             variable = btf[entry.type]
-            if isinstance(variable, t.Variable):
+            if isinstance(variable, t.Variable) and group.name == ".maps":
                 found.append(_map(btf, variable))
+            elif isinstance(variable, t.Variable) and group.name in _STRUCT_OPS:
+                found.append(MapFact(variable.name, _STRUCT_OPS_MAP, max_entries=1))
     return sorted(found, key=lambda one: places.get(one.name, 0))
 
 
@@ -209,8 +212,8 @@ def _map(btf: Btf, variable: t.Variable) -> MapFact:
 
 def object_name(file: str) -> str:
     """Make bpftool's identifier of an object file: ``fentry-link.bpf.o`` is ``fentry_link_bpf``."""
-    stem = file.removesuffix(".o")
-    return re.sub(r"\W", "_", stem, flags=re.ASCII)
+    name = file.encode()[: _FILE_NAME_SIZE - 1].decode("latin-1")  # byte by byte, as in C
+    return re.sub(r"\W", "_", name.removesuffix(".o"), flags=re.ASCII)
 
 
 def section_ident(section: str) -> str:
@@ -219,8 +222,13 @@ def section_ident(section: str) -> str:
 
 
 def section_map_name(name: str, section: str) -> str:
-    """Make libbpf's name of a data section's map: eight characters of the object, the section."""
-    return f"{name[:8]}{section}" if section in DATA_SECTIONS else section
+    """Make libbpf's name of a data section's map: the object's beginning and the section.
+
+    Source: libbpf's ``internal_map_name``: sections of one's own keep their names.
+    """
+    if "." in section[1:]:
+        return section
+    return f"{name[: _NAME_SIZE - 1 - max(7, len(section))]}{section}"
 
 
 def find_type(btf: Btf, text: str) -> int | None:

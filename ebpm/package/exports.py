@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from ebpm.btf import types as t
 from ebpm.btf.elf import SHF_EXECINSTR, ElfObject, Section
-from ebpm.btf.layout import STRUCT, Layout
+from ebpm.btf.layout import STRUCT, Layout, Member
+from ebpm.btf.parse import Btf
 from ebpm.btf.text import type_text
 from ebpm.errors import InvalidObject
 from ebpm.package.describe import ObjectFacts
-from ebpm.package.model import ExportMember, ExportType
+from ebpm.package.model import ExportMember, ExportType, Package
 
 BUFFERS = {27: "ringbuf", 4: "perf_event_array"}
 """The map types that carry events, by ``enum bpf_map_type``."""
@@ -24,6 +26,9 @@ _CALLS = {  # helper id: (register of the map, register of the size); include/ua
     131: (1, 2),  # ringbuf_reserve
 }
 _MOV_IMMEDIATE, _LOAD_64, _CALL = (0xB7, 0xB4), 0x18, 0x85  # ALU64 and, since v3, ALU32
+_MOV_REGISTER = 0xBF
+_WRITING = (0, 1, 4, 7)  # classes of instructions that write a register: LD, LDX, ALU, ALU64
+_DEPTH_LIMIT = 32
 
 
 def export_type(facts: ObjectFacts, type_id: int, name: str | None = None) -> ExportType:
@@ -39,26 +44,55 @@ def export_type(facts: ObjectFacts, type_id: int, name: str | None = None) -> Ex
     members = tuple(
         ExportMember(name=member.name, type=type_text(btf, member.type)) for member in found.members
     )
+    alias = btf[type_id]
     return ExportType(
-        name=name or found.name,
+        name=name or found.name or (alias.name if isinstance(alias, t.Modifier) else ""),
         members=members,
         size=found.size,
         type_id=btf.strip(type_id),
     )
 
 
+def with_buffers(package: Package, carried: Mapping[str, int | None]) -> Package:
+    """Say of each buffer what it carries, where they do not all carry the same.
+
+    Args:
+        package: with these types among its exports.
+        carried: BTF ids by map name.
+    """
+    if len(set(carried.values())) < 2:
+        return package
+    maps = [
+        replace(one, export={"btf_type_id": carried[one.name]}) if one.name in carried else one
+        for one in package.maps
+    ]
+    return replace(package, maps=tuple(maps), multiple_exports=True)
+
+
 def export_layout(facts: ObjectFacts, export: ExportType) -> Layout | None:
     """Lay out an export type: the members it names, in its order; None where BTF lacks it.
 
-    A name that the struct does not have is left out, which is how people hide a column.
+    A name that the struct does not have is left out, which is how people hide a column. Members of
+    anonymous structs go by their own names, or all together where the export names the struct.
     """
     type_id = _find(facts, export)
     if type_id is None:
         return None
     whole = facts.layout(type_id)
-    members = {member.name: member for member in whole.members}
-    chosen = [members[one.name] for one in export.members if one.name in members]
-    return Layout(STRUCT, export.name, whole.size, members=tuple(chosen or whole.members))
+    named = dict(_named(whole.members, 0))
+    anonymous = iter([member for member in whole.members if not member.name])
+    chosen = [named.get(one.name) if one.name else next(anonymous, None) for one in export.members]
+    members = tuple(member for member in chosen if member is not None)
+    return Layout(STRUCT, export.name, whole.size, members=members or whole.members)
+
+
+def _named(members: Iterable[Member], base: int) -> Iterator[tuple[str, Member]]:
+    """Walk the members that have a name, those of anonymous ones among them."""
+    for one in members:
+        if one.name:
+            yield one.name, Member(one.name, base + one.bit_offset, one.bits, one.layout)
+        else:
+            yield from _named(one.layout.members, base + one.bit_offset)
 
 
 def _find(facts: ObjectFacts, export: ExportType) -> int | None:
@@ -86,8 +120,9 @@ def inferred_types(facts: ObjectFacts) -> dict[str, list[int]]:
         return {}
     buffers = {fact.name for fact in facts.maps if fact.type in BUFFERS}
     by_size: dict[int, list[int]] = {}
-    for type_id, found in facts.btf.of_kind(t.Struct):
-        if found.name and not found.union and found.members:
+    for type_id in _spoken_of(facts, facts.btf):
+        found = facts.btf[facts.btf.strip(type_id)]
+        if isinstance(found, t.Struct) and not found.union and found.members:
             by_size.setdefault(found.size, []).append(type_id)
     guessed: dict[str, list[int]] = {}
     for name, sizes in _submitted(facts.elf).items():
@@ -95,6 +130,43 @@ def inferred_types(facts: ObjectFacts) -> dict[str, list[int]]:
         if name in buffers and fits and all(len(one) == 1 for one in fits):
             guessed[name] = [one[0] for one in fits]
     return guessed
+
+
+def _spoken_of(facts: ObjectFacts, btf: Btf) -> list[int]:
+    """List the named structs of variables, map entries and the parameters of functions.
+
+    The other structs are the kernel's: what a program's context is, and what is read in it.
+    """
+    programs = {fact.name for fact in facts.programs}
+    roots = [type_id for fact in facts.maps for type_id in (fact.key_type, fact.value_type)]
+    roots += [fact.type_id for fact in facts.variables]
+    for _, function in btf.of_kind(t.Function):
+        prototype = btf[function.type]
+        if function.name not in programs and isinstance(prototype, t.FunctionType):
+            roots += [of for _, of in prototype.parameters]
+    found: dict[int, None] = {}
+    for root in roots:
+        type_id = root or 0
+        for _ in range(_DEPTH_LIMIT):
+            one = btf[type_id]
+            if (isinstance(one, t.Struct) and one.name) or _names_struct(btf, one):
+                found[type_id] = None
+                break
+            if isinstance(one, t.Modifier | t.Pointer):
+                type_id = one.target
+            elif isinstance(one, t.Array):
+                type_id = one.element
+            else:
+                break
+    return list(found)
+
+
+def _names_struct(btf: Btf, one: t.Type) -> bool:
+    """Whether a typedef is the only name of a struct."""
+    if not isinstance(one, t.Modifier) or one.kind != t.KIND_TYPEDEF:
+        return False
+    target = btf[btf.strip(one.target)]
+    return isinstance(target, t.Struct) and not target.name
 
 
 def _submitted(elf: ElfObject) -> Mapping[str, Sequence[int]]:
@@ -109,23 +181,29 @@ def _submitted(elf: ElfObject) -> Mapping[str, Sequence[int]]:
 
 
 def _calls(elf: ElfObject, section: Section) -> Iterator[tuple[str, int]]:
+    """Follow maps and constants through the registers, from one call to the next."""
     symbols = {one.offset: one.symbol for one in elf.relocations(section)}
-    constants: dict[int, int] = {}
-    maps: dict[int, str] = {}
+    known: dict[int, str | int] = {}  # by register: a map's name, or a number
     for at in range(0, len(section.data) - 7, 8):
         code, registers, _, value = struct.unpack_from(elf.order + "BBhi", section.data, at)
-        target = registers & 15 if elf.order == "<" else registers >> 4
+        target, source = registers & 15, registers >> 4
+        if elf.order == ">":
+            target, source = source, target
         if code == _CALL:
-            map_register, size_register = _CALLS.get(value, (0, 0))
-            if map_register in maps and size_register in constants:
-                yield maps[map_register], constants[size_register]
+            places = _CALLS.get(value, ()) if source == 0 else ()  # else it is no helper
+            name, size = (known.get(register) for register in places or (0, 0))
+            if isinstance(name, str) and isinstance(size, int):
+                yield name, size
             for register in range(6):  # a call overwrites r0 to r5
-                maps.pop(register, None)
-                constants.pop(register, None)
+                known.pop(register, None)
             continue
-        maps.pop(target, None)
-        constants.pop(target, None)
-        if code in _MOV_IMMEDIATE:
-            constants[target] = value
+        if code & 7 not in _WRITING:
+            continue
+        moved = known.get(source)
+        known.pop(target, None)
+        if code == _MOV_REGISTER and moved is not None:
+            known[target] = moved
+        elif code in _MOV_IMMEDIATE:
+            known[target] = value
         elif code == _LOAD_64 and symbols.get(at, len(elf.symbols)) < len(elf.symbols):
-            maps[target] = elf.symbols[symbols[at]].name
+            known[target] = elf.symbols[symbols[at]].name

@@ -11,9 +11,9 @@ import json
 import zlib
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ebpm.errors import InvalidPackage, TargetNotFound
+from ebpm.errors import InvalidPackage, TargetNotFound, UsageError
 from ebpm.oci.platform import Platform
 from ebpm.package.bare import from_object
 from ebpm.package.describe import describe
@@ -22,10 +22,15 @@ from ebpm.package.meta import read_meta, write_meta
 from ebpm.package.model import ObjectFile, Package
 from ebpm.package.text import read_json_or_yaml, write_yaml
 
+if TYPE_CHECKING:
+    from ebpm.plainjson import Json
+
 FORMATS = ("json", "yaml")
 PLATFORM_KEY = "ebpm_platform"
 """Our key in the metadata: "any" for a portable object, else "linux/arm64" and the like."""
 
+_BESIDE_KEY = "ebpm_package"  # keeps the unknown keys that stood beside the metadata
+_PORTABLE = "any"
 _ELF = b"\x7fELF"
 _FILE_LIMIT = 256 << 20
 _OBJECT_LIMIT = 128 << 20
@@ -79,7 +84,7 @@ def _read_composed(fields: Fields) -> Package:
     size = fields.required("bpf_object_size", int)
     meta = read_meta(fields.required("meta", dict), f"{fields.place}.meta")
     data = _decompress(text, size, fields.place)
-    kept = {"package": fields.rest} if fields.rest else {}
+    kept = {_BESIDE_KEY: fields.rest} if fields.rest else {}
     return _with_object(replace(meta, extra={**meta.extra, **kept}), data)
 
 
@@ -87,7 +92,7 @@ def _decompress(text: str, size: int, place: str) -> bytes:
     if not 0 <= size <= _OBJECT_LIMIT:
         raise InvalidPackage(f"{place}: bpf_object_size is {size}")
     try:
-        packed = base64.b64decode(text, validate=True)
+        packed = base64.b64decode("".join(text.split()), validate=True)  # YAML may fold lines
     except (binascii.Error, ValueError):
         raise InvalidPackage(f"{place}: bpf_object is not base64") from None
     try:
@@ -119,16 +124,26 @@ def _with_object(meta: Package, data: bytes) -> Package:
     facts = describe(data)
     extra = dict(meta.extra)
     mark = extra.pop(PLATFORM_KEY, None)
-    platform = Platform.parse(mark) if isinstance(mark, str) and mark != "any" else None
-    one = ObjectFile(data=data, platform=platform, portable=mark == "any")
+    one = ObjectFile(data=data, platform=_platform(mark), portable=mark == _PORTABLE)
     return replace(meta, objects=(one,), license=meta.license or facts.license, extra=extra)
+
+
+def _platform(mark: Json) -> Platform | None:
+    if mark is None or mark == _PORTABLE:
+        return None
+    if not isinstance(mark, str):
+        raise InvalidPackage(f"{PLATFORM_KEY}: {mark!r} is not a platform")
+    try:
+        return Platform.parse(mark)
+    except UsageError as error:
+        raise InvalidPackage(f"{PLATFORM_KEY}: {error.message}") from None
 
 
 def _marked(package: Package, one: ObjectFile) -> dict[str, Any]:
     """Write metadata with the mark of the object's platform."""
-    extra = {key: value for key, value in package.extra.items() if key != "package"}
+    extra = {key: value for key, value in package.extra.items() if key != _BESIDE_KEY}
     if one.portable or one.platform:
-        extra[PLATFORM_KEY] = "any" if one.portable else str(one.platform)
+        extra[PLATFORM_KEY] = str(one.platform) if one.platform else _PORTABLE
     return write_meta(replace(package, extra=extra))
 
 
@@ -137,8 +152,9 @@ def _marked(package: Package, one: ObjectFile) -> dict[str, Any]:
 
 def write_composed(package: Package, one: ObjectFile, form: str) -> bytes:
     """Write package.json or package.yaml: one line, keys sorted, as eunomia-bpf's compiler does."""
+    beside = package.extra.get(_BESIDE_KEY)
     fields = {
-        **package.extra.get("package", {}),  # type: ignore[dict-item]  # it was read from an object
+        **(beside if isinstance(beside, dict) else {}),
         "bpf_object": base64.b64encode(zlib.compress(one.data)).decode(),
         "bpf_object_size": len(one.data),
         "meta": _marked(package, one),

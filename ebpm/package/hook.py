@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ebpm.errors import InvalidParameter
+from ebpm.errors import InvalidPackage, InvalidParameter
 from ebpm.package.model import ProgramSpec
 
 AUTO, TC, XDP = "auto", "tc", "xdp"
@@ -23,6 +23,7 @@ _OPTIONS = {  # kind: option: what it takes
 }
 OPTION_NAMES = frozenset(name for options in _OPTIONS.values() for name in options)
 _OPTION = re.compile(r",([a-z]+)=([^,]*)$")
+_NUMBERS_END = 1 << 32
 _TC_POINTS = {"BPF_TC_INGRESS": "ingress", "BPF_TC_EGRESS": "egress", "BPF_TC_CUSTOM": "custom"}
 
 
@@ -41,11 +42,13 @@ class Hook:
 
 def kind_of(section: str) -> str:
     """Tell a section's kind by its first word, as libbpf's table of sections does."""
-    word = re.split(r"[/.]", section.removeprefix("?"), maxsplit=1)[0]
+    section = section.removeprefix("?")
+    word = re.split(r"[/.]", section, maxsplit=1)[0]
     if word in ("tc", "classifier", "action"):
         return TC
-    # xdp_devmap and xdp_cpumap programs are entries of maps and attach to nothing.
-    return XDP if word == "xdp" else AUTO
+    # Programs for device and CPU maps are entries of those maps, and attach to nothing.
+    entry = section.endswith(("/devmap", "/cpumap"))
+    return XDP if word == "xdp" and not entry else AUTO
 
 
 def parse_hook(text: str, section: str) -> Hook:
@@ -61,6 +64,8 @@ def parse_hook(text: str, section: str) -> Hook:
     rest = text if not re.match(r"[a-z]+=", text) else f",{text}"
     found: dict[str, str] = {}
     while match := _OPTION.search(rest):
+        if match[1] in found:
+            raise InvalidParameter(f"hook {text!r} has the option {match[1]!r} twice")
         found[match[1]] = match[2]
         rest = rest[: match.start()]
     hook_section = rest or section
@@ -80,18 +85,29 @@ def _value(key: str, text: str, kind: type) -> Any:  # noqa: ANN401  # text or n
     if key == "mode" and text not in XDP_MODES:
         raise InvalidParameter(f"{text!r} is no XDP mode", hint=f"write {', '.join(XDP_MODES)}")
     if key == "direction" and text not in _TC_POINTS.values():
-        raise InvalidParameter(f"{text!r} is no direction", hint="write ingress or egress")
+        known = ", ".join(_TC_POINTS.values())
+        raise InvalidParameter(f"{text!r} is no direction", hint=f"write {known}")
     if kind is not int:
         return text
     try:
-        return int(text, 0)
+        number = int(text, 0)
     except ValueError:
         raise InvalidParameter(f"{key}={text!r} is not an integer") from None
+    if not 0 <= number < _NUMBERS_END:
+        raise InvalidParameter(f"{key}={number} is out of range: 0 to {_NUMBERS_END - 1}")
+    return number
 
 
 def hook_of(program: ProgramSpec) -> Hook:
-    """Read a program's hook from its section and from eunomia-bpf's keys beside it."""
-    hook = parse_hook(program.attach, program.attach)
+    """Read a program's hook from its section and from eunomia-bpf's keys beside it.
+
+    Raises:
+        InvalidPackage: the metadata gives an option that the hook does not have, or a bad value.
+    """
+    try:
+        hook = parse_hook(program.attach, program.attach)
+    except InvalidParameter as error:
+        raise InvalidPackage(f"program {program.name}: {error.message}", hint=error.hint) from None
     options = dict(hook.options)
     extra = program.extra
     if hook.kind == TC:
@@ -99,12 +115,20 @@ def hook_of(program: ProgramSpec) -> Hook:
         options = {
             "dev": str(place.get("ifindex", 1)),
             "direction": _TC_POINTS.get(str(place.get("attach_point")), _direction(hook.section)),
-            "handle": how.get("handle", 1),
-            "priority": how.get("priority", 1),
+            "handle": _number(program, how, "handle", 1),
+            "priority": _number(program, how, "priority", 1),
         } | options
     elif hook.kind == XDP:
-        options = {"dev": str(extra.get("ifindex", 1)), "flags": extra.get("flags", 0)} | options
+        flags = _number(program, extra, "flags", 0)
+        options = {"dev": str(extra.get("ifindex", 1)), "flags": flags} | options
     return Hook(hook.section, options)
+
+
+def _number(program: ProgramSpec, fields: Mapping[str, Any], key: str, default: int) -> int:
+    value = fields.get(key, default)
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < _NUMBERS_END:
+        raise InvalidPackage(f"program {program.name}: {key} is not a number: {value!r}")
+    return value
 
 
 def _direction(section: str) -> str:

@@ -6,14 +6,16 @@ describes it. Reading is tolerant: lists may be null or absent, unknown keys are
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, TypeAlias, TypeVar
 
-from ebpm.errors import SchemaTooNew
+from ebpm.errors import InvalidPackage, SchemaTooNew
 from ebpm.package.fields import Fields, present, with_extra
 from ebpm.package.model import (
     SCHEMA_VERSION,
+    Build,
     DataSection,
     Documentation,
     ExportMember,
@@ -48,8 +50,10 @@ def check_schema(version: str | None) -> None:
     """
     if version is None:
         return
-    major = version.split(".")[0]
-    if not major.isdecimal() or int(major) > int(SCHEMA_VERSION.split(".")[0]):
+    match = re.fullmatch(r"(\d{1,9})(?:\.\d+)*", version, re.ASCII)
+    if match is None:
+        raise InvalidPackage(f"{version[:80]!r} is no version of metadata")
+    if int(match[1]) > int(SCHEMA_VERSION.split(".")[0]):
         raise SchemaTooNew(f"the package's metadata is of version {version}, newer than ours")
 
 
@@ -67,6 +71,7 @@ def read_meta(data: Any, place: str = "meta") -> Package:  # noqa: ANN401  # JSO
     exports = fields.each("export_types", _read_export)
     name = fields.text("name")
     license_text = fields.text("license")
+    build = fields.child("ebpm_build", _read_build)
     skeleton = Fields(fields.required("bpf_skel", dict), f"{place}.bpf_skel")
     object_name = skeleton.required("obj_name", str)
     return Package(
@@ -79,6 +84,7 @@ def read_meta(data: Any, place: str = "meta") -> Package:  # noqa: ANN401  # JSO
         exports=exports,
         multiple_exports=multiple,
         license=license_text,
+        build=build,
         settings=settings,
         extra={**fields.rest, **({"bpf_skel": skeleton.rest} if skeleton.rest else {})},
     )
@@ -105,8 +111,27 @@ def write_meta(package: Package) -> dict[str, Any]:
         ebpm_schema=SCHEMA_VERSION,
         name=package.name if package.name != implied else None,
         license=package.license,
+        ebpm_build=_write_build(package.build) if package.build else None,
     )
     return with_extra({**fields, **package.settings}, extra)
+
+
+def _read_build(fields: Fields) -> Build:
+    return Build(
+        compiler=fields.text("compiler") or "",
+        flags=tuple(str(flag) for flag in fields.optional("flags", list) or ()),
+        inputs={name: str(one) for name, one in (fields.optional("inputs", dict) or {}).items()},
+        extra=fields.rest,
+    )
+
+
+def _write_build(build: Build) -> dict[str, Any]:
+    known = {
+        "compiler": build.compiler,
+        "flags": list(build.flags),
+        "inputs": dict(build.inputs),
+    }
+    return with_extra(known, build.extra)
 
 
 def _read_documentation(fields: Fields) -> Documentation:
@@ -201,7 +226,7 @@ def _read_sample(fields: Fields) -> Sample:
     return Sample(
         interval=fields.required("interval", int),
         type=fields.text("type") or "default_kv",
-        unit=fields.text("unit") or "(unit)",
+        unit="(unit)" if (unit := fields.text("unit")) is None else unit,
         clear_map=bool(fields.any("clear_map")),
         extra=fields.rest,
     )

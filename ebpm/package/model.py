@@ -135,6 +135,12 @@ class ObjectFile:
     portable: bool = False
 
     @property
+    def serves(self) -> str:
+        """Say for people which machines it is for."""
+        portable = "little-endian machines" if self.portable else "a machine nobody named"
+        return str(self.platform) if self.platform else portable
+
+    @property
     def digest(self) -> Digest:
         """The address of its bytes."""
         return Digest.of(self.data)
@@ -188,9 +194,12 @@ class Package:
             if one.platform == platform:
                 return one
         for one in self.objects:
-            if one.platform is None or (one.portable and not platform.big_endian):
+            if one.portable and not platform.big_endian:
                 return one
-        known = ", ".join(str(one.platform) for one in self.objects) or "no object at all"
+        for one in self.objects:
+            if one.platform is None and not one.portable:
+                return one
+        known = ", ".join(one.serves for one in self.objects) or "no object at all"
         raise PlatformNotFound(f"package {self.name} has no object for {platform}, only {known}")
 
     def with_version(self, version: str) -> Package:

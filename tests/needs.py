@@ -99,6 +99,7 @@ PARTS: dict[str, Callable[[], str | None]] = {
     "netns": _netns,
     "docker-registry": _program("docker-registry", "docker-registry"),
     "skopeo": _program("skopeo", "skopeo"),
+    "openssl": _program("openssl", "openssl"),
     "bpftool": _program("bpftool", "bpftool"),
 }
 

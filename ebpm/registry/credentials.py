@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import json
 import os
 import shutil
@@ -118,7 +119,8 @@ class CredentialStore:
                 os.fsync(file.fileno())
             temporary.replace(path)
         except OSError as error:
-            temporary.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                temporary.unlink()
             raise InvalidConfig(f"cannot write {path}: {error.strerror}") from None
 
 
@@ -208,7 +210,11 @@ def _helper(data: dict[str, Any], host: str) -> str | None:
     by_host = {_strip(key): name for key, name in helpers.items()}
     named = [by_host[one] for one in _aliases(host) if one in by_host]
     name = named[0] if named else data.get("credsStore")
-    return name if isinstance(name, str) and name else None
+    if not isinstance(name, str) or not name:
+        return None
+    if os.sep in name:
+        raise InvalidConfig(f"{name[:200]!r} is no name of a credential helper")
+    return name
 
 
 def _ask_helper(helper: str, key: str) -> Credential | None:
@@ -231,8 +237,6 @@ def _ask_helper(helper: str, key: str) -> Credential | None:
 
 def _call(helper: str, verb: str, given: str, *, absent_ok: bool = False) -> str | None:
     program = f"docker-credential-{helper}"
-    if os.sep in helper:
-        raise InvalidConfig(f"{helper!r} is no name of a credential helper")
     try:
         done = subprocess.run(  # the user's own helper, without a shell
             [program, verb],

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -27,14 +28,20 @@ class RegistryServer:
 
     Args:
         guard: who may come in; None lets everybody.
+        tls: with a certificate; None speaks plain http.
     """
 
-    def __init__(self, guard: Guard | None = None) -> None:
+    def __init__(self, guard: Guard | None = None, *, tls: ssl.SSLContext | None = None) -> None:
         self.guard = guard
+        self._scheme = "https" if tls else "http"
         self.log: list[Request] = []
         self.lock = threading.Lock()
         self._endpoints = Endpoints()
         self._http = _Server(self)
+        if tls:
+            self._http.socket = tls.wrap_socket(
+                self._http.socket, server_side=True, do_handshake_on_connect=False
+            )
         self._thread = threading.Thread(
             target=self._http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
         )
@@ -62,7 +69,7 @@ class RegistryServer:
     @property
     def url(self) -> str:
         """Its address."""
-        return f"http://{self.host}"
+        return f"{self._scheme}://{self.host}"
 
     def requests(self, method: str) -> list[Request]:
         """List the requests of one method."""
@@ -197,7 +204,9 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def registry_server(guard: Guard | None = None) -> Iterator[RegistryServer]:
+def registry_server(
+    guard: Guard | None = None, *, tls: ssl.SSLContext | None = None
+) -> Iterator[RegistryServer]:
     """Run a registry for as long as the block lasts."""
-    with RegistryServer(guard) as server:
+    with RegistryServer(guard, tls=tls) as server:
         yield server

@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ebpm.registry.client import RegistryClient
+from ebpm.testing.registry import RegistryServer, registry_server
+from tests.artifacts import client_for
+
+
+@pytest.fixture(autouse=True)
+def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no test wait between two tries."""
+    for module in ("http", "download"):
+        monkeypatch.setattr(f"ebpm.registry.{module}.pause", lambda _attempt: 0.0)
+
+
+@pytest.fixture(autouse=True)
+def _no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+@pytest.fixture
+def server() -> Iterator[RegistryServer]:
+    """A registry that lets everybody in."""
+    with registry_server() as running:
+        yield running
+
+
+@pytest.fixture
+def client(tmp_path: Path) -> Iterator[RegistryClient]:
+    """A client without credentials that gives a server two seconds."""
+    with client_for(tmp_path, read_timeout=2.0, connect_timeout=2.0) as opened:
+        yield opened

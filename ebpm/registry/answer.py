@@ -55,10 +55,14 @@ class Answer:
         Raises:
             RegistryUnreachable: the connection broke.
         """
+        data = bytearray()
         try:
-            return bytes(self.response.raw.read(limit, decode_content=False))
+            # Only the read after the last byte tells a whole body from one that broke off.
+            while chunk := self.response.raw.read(limit - len(data), decode_content=False):
+                data += chunk
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise self._broken(error) from None
+        return bytes(data)
 
     def chunks(self) -> Iterator[bytes]:
         """Read the body as it comes, in pieces of at most a megabyte.

@@ -13,7 +13,7 @@ from urllib.parse import parse_qs
 _SERVICE = "ebpm-test"
 
 
-@dataclass(slots=True)
+@dataclass
 class Guard:
     """Rules. ``base`` is set by the server.
 

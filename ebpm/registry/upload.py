@@ -101,11 +101,10 @@ class _Session:
         while piece:
             before = self._offset
             try:
-                answered = self._patch(piece)
+                if not self._patch(piece):
+                    self._ask_offset(refused=True)
             except NetworkError:
-                answered = None
-            if not answered:
-                self._ask_offset()
+                self._ask_offset(refused=False)
             taken = self._offset - before
             if not 0 <= taken <= len(piece):
                 raise RegistryError(f"{self._channel} lost bytes of an upload")
@@ -127,14 +126,17 @@ class _Session:
             self._offset = end + 1 if reached is None else reached + 1
         return True
 
-    def _ask_offset(self) -> None:
+    def _ask_offset(self, *, refused: bool) -> None:
+        """Ask where to go on, after a piece that was refused there or of which nothing is known."""
         with self._channel.send("GET", self._url) as answer:
             self._channel.expect(answer, (204,), BlobNotFound)
             if answer.headers.get("Location"):
                 self._url = self._next(answer)
             reached = _end(answer)
-            if reached is not None and (reached or self._offset):  # "0-0" may mean no byte at all
-                self._offset = reached + 1
+        if reached is None:
+            raise RegistryError(f"{self._channel} does not say where an upload goes on")
+        # "0-0" may mean one byte or none; if none was wrong, it is one.
+        self._offset = reached + 1 if reached or self._offset or refused else 0
 
     def _next(self, answer: Answer) -> str:
         place = answer.headers.get("Location")

@@ -215,7 +215,7 @@ class Endpoints:
         if faults.wrong_bytes:
             data = faults.wrong_bytes(data)
         headers = {
-            "Content-Type": faults.media_type or media_type,
+            "Content-Type": media_type if faults.media_type is None else faults.media_type,
             "Content-Length": str(len(data) + faults.wrong_length),
             **self._digest_header(digest),
         }

@@ -33,9 +33,16 @@ def _active(text: str) -> str:
 class Suite:
     """One suite (with its companions) of one architecture."""
 
-    def __init__(self, root: Path, *names: str, architecture: str = "amd64") -> None:
+    def __init__(
+        self,
+        root: Path,
+        *names: str,
+        architecture: str = "amd64",
+        kinds: tuple[str, ...] = ("deb", "deb-src"),
+    ) -> None:
         """Fetch the package lists; ``root`` is a folder that only this object writes."""
         self.root = root.resolve()
+        self.kinds = kinds
         for folder in ("lists/partial", "cache/archives/partial"):
             (self.root / folder).mkdir(parents=True, exist_ok=True)
         (self.root / "status").touch()
@@ -57,7 +64,7 @@ class Suite:
         if name.endswith("-security"):
             base = base.removesuffix("/debian") + "/debian-security"
         source = f"[signed-by={KEYRING}] {base} {name} main"
-        return f"deb {source}\ndeb-src {source}"
+        return "\n".join(f"{kind} {source}" for kind in self.kinds)
 
     def _run(self, *command: str, folder: Path | None = None) -> str:
         done = subprocess.run(
@@ -81,6 +88,12 @@ class Suite:
         """Tell the version of a package that a download would fetch."""
         shown = self._run("apt-cache", "show", "--no-all-versions", package)
         return next(line.split()[1] for line in shown.splitlines() if line.startswith("Version:"))
+
+    def source(self, package: str, version: str, folder: Path) -> None:
+        """Download the files of a source package into a folder, as the archive has them."""
+        folder.mkdir(parents=True, exist_ok=True)
+        command = ("apt-get", "source", "--download-only", "-qq", f"{package}={version}")
+        self._run(*command, folder=folder)
 
     def unpack(self, package: str, target: Path) -> Path:
         """Download a package and unpack its files below ``target``."""

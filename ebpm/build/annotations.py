@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from ebpm.build.scanner import Declaration, Doc
-from ebpm.errors import InvalidAnnotation
+from ebpm.errors import InvalidAnnotation, InvalidPackage
+from ebpm.package.text import check_json
 
 _COMMAND = re.compile(r"(?:(?<=\s)|^)[@\\](?P<name>[A-Za-z_][\w-]*)[ \t]*", re.MULTILINE)
 _DETACHES = re.compile(r"[ \t]*#[ \t]*(?!if|el|endif)")  # any directive that is not a conditional
@@ -48,7 +49,6 @@ class Annotations:
     variables: dict[str, dict[str, Any]] = field(default_factory=dict)
     maps: dict[str, dict[str, Any]] = field(default_factory=dict)
     programs: dict[str, dict[str, Any]] = field(default_factory=dict)
-    structs: dict[str, dict[str, Any]] = field(default_factory=dict)
     members: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
     documentation: dict[str, Any] = field(default_factory=dict)
 
@@ -62,11 +62,11 @@ def read_annotations(found: Iterable[Declaration], symbols: Symbols) -> Annotati
     result = Annotations()
     sources = _Sources()
     for declaration in found:
+        _annotate_members(declaration, symbols, result)
         docs = _leading(declaration, sources) + declaration.after
-        _annotate_struct(declaration, docs, symbols, result)
-        if not docs:
+        if not docs or "typedef" in declaration.names:
             continue
-        for name in dict.fromkeys(declaration.names):
+        for name in dict.fromkeys(declaration.declared):
             if name in LICENSE_NAMES and "extern" not in declaration.names:
                 result.documentation |= parse(docs)
             for known, into in (
@@ -79,14 +79,10 @@ def read_annotations(found: Iterable[Declaration], symbols: Symbols) -> Annotati
     return result
 
 
-def _annotate_struct(
-    declaration: Declaration, docs: list[Doc], symbols: Symbols, result: Annotations
-) -> None:
-    if declaration.tag is None or declaration.tag[1] not in symbols.structs:
+def _annotate_members(declaration: Declaration, symbols: Symbols, result: Annotations) -> None:
+    name = (declaration.type_name or "").removeprefix("struct ")
+    if not name or name not in symbols.structs:
         return
-    name = declaration.tag[1]
-    if docs:
-        result.structs[name] = parse(docs)
     members = {m.names[-1]: parse(m.docs) for m in declaration.members if m.names and m.docs}
     if members:
         result.members[name] = members
@@ -101,7 +97,10 @@ class _Sources:
     def between(self, file: str, after: int, before: int) -> list[str]:
         """Read the lines between two line numbers, both excluded."""
         if file not in self._lines:
-            text = Path(file).read_bytes().decode("utf-8", "replace")
+            try:
+                text = Path(file).read_bytes().decode("utf-8", "replace")
+            except (OSError, ValueError):  # #line may name anything
+                text = ""
             self._lines[file] = text.split("\n")
         return self._lines[file][after : before - 1]
 
@@ -115,7 +114,9 @@ def _leading(declaration: Declaration, sources: _Sources) -> list[Doc]:
     run: list[Doc] = []
     following = declaration.line
     for doc in reversed(declaration.before):
-        gap = sources.between(doc.file, doc.end, following) if doc.file == declaration.file else []
+        if doc.file != declaration.file:
+            break
+        gap = sources.between(doc.file, doc.end, following)
         if any(_DETACHES.match(line) for line in gap):
             break
         if run and (run[0].line - doc.end > 1 or run[0].block != doc.block):
@@ -139,6 +140,7 @@ class _Reader:
         self.text = text
         self.places = places
         self.values: dict[str, Any] = {}
+        self.repeated: set[str] = set()
 
     def read(self) -> dict[str, Any]:
         match = self._next(0)
@@ -162,18 +164,19 @@ class _Reader:
 
     def _value(self, name: str, at: int) -> int:
         """Read a command's value; tell where reading goes on."""
-        body = self.text[at:].lstrip()
-        if name not in TEXT_COMMANDS and body[:1] in ("{", "["):
-            return self._json(name, len(self.text) - len(body))
         following = self._next(at)
         end = following.start() if following else len(self.text)
+        body = self.text[at:].lstrip()
+        if name not in TEXT_COMMANDS and name != "description" and body[:1] in ("{", "["):
+            return self._json(name, len(self.text) - len(body))
         paragraph, _, rest = self._paragraph(self.text[at:end])
-        value: Any = _joined(paragraph, "\n" if name in TEXT_COMMANDS else " ")
-        if name not in TEXT_COMMANDS:
-            decoded = _scalar(value)
-            value = decoded if name != "description" or isinstance(decoded, str) else value
-        if value != "":
-            self._put(name, value)
+        if name == "description":
+            self._describe(paragraph)
+        else:
+            text = _joined(paragraph, "\n" if name in TEXT_COMMANDS else " ")
+            value = text if name in TEXT_COMMANDS else self._checked(name, _scalar(text), at)
+            if value != "":
+                self._put(name, value)
         self._describe(rest)
         return end
 
@@ -183,22 +186,42 @@ class _Reader:
         return (text[: match.start()], "\n", text[match.end() :]) if match else (text, "", "")
 
     def _json(self, name: str, at: int) -> int:
+        """Read a JSON value, and what else stands before the next command."""
         try:
             value, end = _DECODER.raw_decode(self.text, at)
-        except (ValueError, RecursionError) as error:
+        except RecursionError:
+            raise self._error(name, at, "nested too deeply") from None
+        except ValueError as error:
             where = getattr(error, "pos", at)
-            file, line = self.places[self.text.count("\n", 0, where)]
-            reason = getattr(error, "msg", "nested too deeply")
-            raise InvalidAnnotation(f"{file}:{line}: @{name}: not valid JSON: {reason}") from None
-        self._put(name, value)
-        return end
+            raise self._error(name, where, getattr(error, "msg", str(error))) from None
+        self._put(name, self._checked(name, value, at))
+        line_end = self.text.find("\n", end)
+        line_end = len(self.text) if line_end < 0 else line_end
+        following = self._next(end)
+        stop = following.start() if following else len(self.text)
+        if self.text[end : min(line_end, stop)].strip():
+            raise self._error(name, end, "there is more on the line of its end")
+        self._describe(self.text[line_end:stop])
+        return stop
+
+    def _checked(self, name: str, value: Any, at: int) -> Any:  # noqa: ANN401  # JSON
+        try:
+            check_json(value, "the value")
+        except InvalidPackage as error:
+            raise self._error(name, at, error.message) from None
+        return value
+
+    def _error(self, name: str, at: int, reason: str) -> InvalidAnnotation:
+        file, line = self.places[min(self.text.count("\n", 0, at), len(self.places) - 1)]
+        return InvalidAnnotation(f"{file}:{line}: @{name}: not valid JSON: {reason}")
 
     def _put(self, name: str, value: Any) -> None:  # noqa: ANN401  # JSON
         if name not in self.values:
             self.values[name] = value
-        elif isinstance(self.values[name], list):
-            self.values[name] = [*self.values[name], value]
+        elif name in self.repeated:
+            self.values[name].append(value)
         else:
+            self.repeated.add(name)
             self.values[name] = [self.values[name], value]
 
 

@@ -70,13 +70,20 @@ class Workbench:
         cflags: Sequence[str] = (),
         vmlinux: bytes | None = None,
     ) -> None:
-        self.source = source.absolute()
         self.compiler = compiler
         self.cflags = tuple(cflags)
         self._vmlinux = vmlinux
         self._headers: dict[str, HeaderSet] = {}
         self._stack = ExitStack()
         self.folder = Path(self._stack.enter_context(TemporaryDirectory(prefix="ebpm-build-")))
+        self.source = source.absolute()
+        self._link: tuple[str, str] | None = None
+        if "=" in str(self.source.parent):
+            # A prefix map ends a path at its first "=": such a folder goes by another name.
+            link = self.folder / "source"
+            link.symlink_to(self.source.parent, target_is_directory=True)
+            self._link = str(link), str(self.source.parent)
+            self.source = link / source.name
 
     def __enter__(self) -> Self:
         return self
@@ -98,7 +105,7 @@ class Workbench:
     def preprocess(self, architecture: str, target: str | None) -> CompilerRun:
         """Preprocess with comments kept; ``target`` is None to leave the architecture open."""
         arguments = [*self._flags(architecture, target), "-E", "-CC", str(self.source)]
-        return self.compiler.run(arguments)
+        return self._run(arguments)
 
     def compile(
         self, architecture: str, target: str | None, source: Path | None = None
@@ -107,26 +114,50 @@ class Workbench:
         with TemporaryDirectory(dir=self.folder) as name:
             out = Path(name) / "object.o"
             flags = self._flags(architecture, target)
-            run = self.compiler.run([*flags, "-c", str(source or self.source), "-o", str(out)])
+            run = self._run([*flags, "-c", str(source or self.source), "-o", str(out)])
             return run, out.read_bytes() if run.ok else b""
+
+    def _run(self, arguments: list[str]) -> CompilerRun:
+        run = self.compiler.run(arguments)
+        return replace(run, diagnostics=run.diagnostics.replace(*self._link)) if self._link else run
 
     def _flags(self, architecture: str, target: str | None) -> list[str]:
         headers, folder = self.headers(architecture).folder, self.source.parent
         flags = [*FLAGS, f"-I{folder}", "-isystem", str(headers)]
         flags += self.compiler.system_headers(architecture)
-        flags += [f"-ffile-prefix-map={folder}=.", f"-ffile-prefix-map={headers}=include"]
-        flags += ["-ffile-compilation-dir=."]  # none of this machine's paths reach the object
+        # None of this machine's paths reach the object.
+        places = {str(path): f"include{at}" for at, path in enumerate(_folders(self.cflags))}
+        places |= {str(headers): "include", str(folder): "."}
+        flags += [f"-ffile-prefix-map={path}={name}" for path, name in places.items()]
+        flags += ["-ffile-compilation-dir=."]
         if target:
-            flags.append(f"-D__TARGET_ARCH_{_TARGETS.get(target, target)}")
+            flags.append(f"-D{_macro(target)}")
         return [*flags, *self.cflags]
 
     def own_files(self, text: str) -> list[Path]:
         """List the files of preprocessed text that are neither ours nor the system's."""
+        own = self.source.parent
         foreign = [made.folder for made in self._headers.values()] + [Path("/usr")]
         if self.compiler.resources:
             foreign.append(self.compiler.resources)
         paths = [Path(name) for name in scanner.files(text)]
-        return [path for path in paths if not any(path.is_relative_to(one) for one in foreign)]
+        return [
+            path
+            for path in paths
+            if path.is_relative_to(own) or not any(path.is_relative_to(one) for one in foreign)
+        ]
+
+
+def _folders(cflags: Sequence[str]) -> list[str]:
+    """List the absolute folders that flags add to the compiler's search."""
+    found = []
+    for at, flag in enumerate(cflags):
+        path = re.sub(r"^-(I|isystem|iquote|idirafter)=?", "", flag)
+        if not path and at + 1 < len(cflags):
+            path = cflags[at + 1]
+        if flag.startswith(("-I", "-i")) and path.startswith("/"):
+            found.append(path)
+    return found
 
 
 def compile_objects(
@@ -144,21 +175,23 @@ def compile_objects(
     Raises:
         BuildFailed: with the compiler's own words, and a hint where one is known.
     """
-    first = architectures[0]
+    wanted = list(dict.fromkeys(architectures))
+    first = wanted[0]
+    _check_target(bench, wanted)
+    for architecture in wanted:
+        bench.headers(architecture)  # before there are threads that could both lay them out
     with ThreadPoolExecutor(2) as pool:
         text_run = pool.submit(bench.preprocess, first, None)
         object_run = pool.submit(bench.compile, first, None)
         text, (run, data) = text_run.result(), object_run.result()
-    if run.ok and not _asks_for_target(bench, common := text.output.decode("utf-8", "replace")):
+    if run.ok and not _asks_for_target(bench, common := _text(text)):
         return [_finished(None, data, run)], common
-    objects = []
-    for architecture in architectures:
-        run, data = bench.compile(architecture, architecture)
-        if not run.ok:
-            raise _failure(bench, run, architecture if len(architectures) > 1 else None)
-        objects.append(_finished(architecture, data, run))
-    text = bench.preprocess(first, first)
-    return objects, text.output.decode("utf-8", "replace")
+    runs = {one: bench.compile(one, one) for one in wanted}
+    failed = [one for one, (run, _) in runs.items() if not run.ok]
+    if failed:
+        raise _failure(bench, runs[failed[0]][0], failed[0], [x for x in wanted if x not in failed])
+    objects = [_finished(one, data, run) for one, (run, data) in runs.items()]
+    return objects, _text(bench.preprocess(first, first))
 
 
 def add_types(
@@ -166,19 +199,23 @@ def add_types(
 ) -> CompiledObject:
     """Add struct types to an object's BTF, from a second compilation that uses each of them.
 
+    A type that is not declared at the source's file scope cannot be used there, and is left out.
+
     Args:
         bench: the source.
         one: its object.
         architecture: whose headers to use.
-        types: as C names them at the source's file scope: "struct event", "event_t".
+        types: as C names them: "struct event", "event_t".
     """
     extra = bench.folder / "types.bpf.c"
     lines = [f'#include "{bench.source.name}"']
     lines += [f"{text} {_EXPORT}{at};" for at, text in enumerate(types)]
-    extra.write_text("\n".join(lines) + "\n")
+    extra.write_text("\n".join(lines) + "\n", encoding="utf-8", errors="surrogateescape")
     run, data = bench.compile(architecture, one.architecture, extra)
     if not run.ok:
-        raise _failure(bench, run, one.architecture)
+        for text in types if len(types) > 1 else ():
+            one = add_types(bench, one, architecture, [text])
+        return one
     types_btf, object_btf = _btf(read_elf(data)), _btf(read_elf(one.data))
     roots = [
         variable.type
@@ -188,11 +225,31 @@ def add_types(
     return replace(one, data=_rewritten(one.data, graft(object_btf, types_btf, roots)))
 
 
+def _text(run: CompilerRun) -> str:
+    return run.output.decode("utf-8", "replace")
+
+
+def _check_target(bench: Workbench, architectures: Sequence[str]) -> None:
+    """Refuse a flag that makes the objects of all architectures those of one."""
+    flag = next((flag for flag in bench.cflags if "D__TARGET_ARCH_" in flag), None)
+    if flag is None or (len(architectures) == 1 and flag == f"-D{_macro(architectures[0])}"):
+        return
+    raise BuildFailed(
+        f"the flag {flag} is of one architecture, and the build is for {', '.join(architectures)}",
+        hint="leave it out: ebpm sets it for each architecture of --arch",
+    )
+
+
+def _macro(architecture: str) -> str:
+    return f"__TARGET_ARCH_{_TARGETS.get(architecture, architecture)}"
+
+
 def _asks_for_target(bench: Workbench, text: str) -> bool:
     """Whether the source looks at the architecture: then one object would not serve all."""
-    if "Must specify a BPF target arch" in text:
+    if "Must specify a BPF target arch" in text or any("__TARGET_ARCH_" in f for f in bench.cflags):
         return True
-    return any(b"__TARGET_ARCH_" in path.read_bytes() for path in bench.own_files(text))
+    own = [path for path in bench.own_files(text) if path.is_file()]
+    return any(b"__TARGET_ARCH_" in path.read_bytes() for path in own)
 
 
 def _finished(architecture: str | None, data: bytes, run: CompilerRun) -> CompiledObject:
@@ -217,10 +274,16 @@ def _btf(elf: ElfObject) -> Btf:
     return Btf(section.data)
 
 
-def _failure(bench: Workbench, run: CompilerRun, architecture: str | None) -> BuildFailed:
+def _failure(
+    bench: Workbench, run: CompilerRun, architecture: str, others: Sequence[str]
+) -> BuildFailed:
+    """Say what failed; ``others`` are the architectures for which the source compiles."""
     errors = [line for line in run.diagnostics.splitlines() if re.search(r"\berror:", line)]
     hint = next((text for sign, text in _HINTS for line in errors if re.search(sign, line)), None)
-    what = bench.source.name + (f" for {architecture}" if architecture else "")
-    if hint is None and architecture:
-        hint = f"to build for one architecture alone: --arch {architecture}"
+    if others:
+        only = (
+            f"it compiles for {', '.join(others)}: --arch {','.join(others)} builds for that alone"
+        )
+        hint = f"{hint}; {only}" if hint else only
+    what = bench.source.name + (f" for {architecture}" if others else "")
     return BuildFailed(f"cannot compile {what}", hint=hint, detail=run.diagnostics.rstrip())

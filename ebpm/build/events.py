@@ -3,34 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 
 from ebpm.build.scanner import Declaration, Kind, Token
 
-_CALLS = {  # helper: (argument that is the map, the data, the size); source: bpf-helpers(7)
-    "bpf_ringbuf_reserve": (0, None, 1),
-    "bpf_ringbuf_output": (0, 1, 2),
-    "bpf_perf_event_output": (1, 3, 4),
-    "bpf_skb_output": (1, 3, 4),
-    "bpf_xdp_output": (1, 3, 4),
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """Where the arguments of a call stand that fills a buffer.
+
+    ``buffer`` is the argument that is the map, or the map's name where the call stands for it.
+    """
+
+    buffer: int | str
+    size: int
+    data: int | None = None  # None: what is reserved is returned
+
+
+_HELPERS = {  # source: bpf-helpers(7)
+    "bpf_ringbuf_reserve": _Call(0, 1),
+    "bpf_ringbuf_output": _Call(0, 2, 1),
+    "bpf_perf_event_output": _Call(1, 4, 3),
+    "bpf_skb_output": _Call(1, 4, 3),
+    "bpf_xdp_output": _Call(1, 4, 3),
 }
 _OPEN, _CLOSE = "([{", ")]}"
+_QUALIFIERS = ("const", "volatile", "restrict", "__restrict")
 
 
-def header_types(found: Iterable[Declaration], headers: Collection[str]) -> list[str]:
+def header_types(found: Iterable[Declaration], headers: Collection[Path]) -> list[str]:
     """List the struct types that the given headers define, in their order, as C names them.
 
     A struct without a tag goes by its typedef: ``struct event``, or ``event_t``.
     """
-    types = []
-    for declaration in found:
-        if declaration.file not in headers or not declaration.members:
-            continue
-        if declaration.tag and declaration.tag[0] == "struct":
-            types.append(f"struct {declaration.tag[1]}")
-        elif declaration.tag is None and declaration.names[:2] == ["typedef", "struct"]:
-            types.append(declaration.names[-1])
-    return types
+    given = {header.resolve() for header in headers}
+    types = [
+        declaration.type_name
+        for declaration in found
+        if declaration.type_name and Path(declaration.file).resolve() in given
+    ]
+    return list(dict.fromkeys(types))
 
 
 def buffer_types(found: Iterable[Declaration], buffers: Collection[str]) -> dict[str, list[str]]:
@@ -43,10 +57,11 @@ def buffer_types(found: Iterable[Declaration], buffers: Collection[str]) -> dict
     found = list(found)
     aliases = _aliases(found)
     outer = _variables((token for one in found for token in _outside(one)), aliases)
+    calls = _HELPERS | _wrappers(found)
     types: dict[str, list[str]] = {}
     for declaration in found:
-        variables = outer | _variables(declaration.tokens, aliases)
-        for buffer, struct in _calls(declaration.tokens, variables, aliases):
+        known = aliases | outer | _variables(declaration.tokens, aliases)
+        for buffer, struct in _filled(declaration.tokens, calls, known):
             if buffer in buffers and struct not in types.setdefault(buffer, []):
                 types[buffer].append(struct)
     return {buffer: structs for buffer, structs in types.items() if structs}
@@ -54,21 +69,25 @@ def buffer_types(found: Iterable[Declaration], buffers: Collection[str]) -> dict
 
 def _aliases(found: list[Declaration]) -> dict[str, str]:
     """Map the typedefs of structs to what the struct is called."""
-    aliases = {}
+    aliases: dict[str, str] = {}
     for declaration in found:
-        words = declaration.names
-        if words[:2] == ["typedef", "struct"]:
+        words = [word for word in declaration.names if word not in _QUALIFIERS]
+        if declaration.alias is None:
+            continue
+        if words[1:2] == ["struct"]:
             tag = declaration.tag[1] if declaration.tag else words[2] if len(words) > 3 else ""
-            aliases[words[-1]] = f"struct {tag}" if tag else words[-1]
+            aliases[declaration.alias] = f"struct {tag}" if tag else declaration.alias
+        elif len(words) == 3 and words[1] in aliases:
+            aliases[declaration.alias] = aliases[words[1]]
     return aliases
 
 
 def _outside(declaration: Declaration) -> Iterator[Token]:
-    """Walk a declaration's tokens outside braces."""
+    """Walk a declaration's tokens outside bodies and lists of parameters."""
     depth = 0
     for token in declaration.tokens:
-        depth += (token.text == "{") - (token.text == "}")
-        if not depth and token.text != "}":
+        depth += (token.text in ("{", "(")) - (token.text in ("}", ")"))
+        if not depth and token.text not in ("}", ")"):
             yield token
 
 
@@ -81,31 +100,71 @@ def _variables(tokens: Iterable[Token], aliases: dict[str, str]) -> dict[str, st
             state = f"struct {token.text}"
         elif not state and token.text in aliases and before.text != "struct":
             state = aliases[token.text]
-        elif state and token.kind is Kind.NAME and token.text not in ("const", "volatile"):
+        elif state and token.kind is Kind.NAME and token.text not in _QUALIFIERS:
             named.setdefault(token.text, state)
             state = ""
-        elif token.text not in ("*", "const", "volatile"):
+        elif token.text != "*" and token.text not in _QUALIFIERS:
             state = ""
     return named
 
 
+def _wrappers(found: list[Declaration]) -> dict[str, _Call]:
+    """Find the functions that hand a size of their callers' on to a helper.
+
+    As ``reserve_buf(size)`` and ``submit_buf(ctx, buf, size)`` do in bcc's compat.bpf.h.
+    """
+    wrappers: dict[str, _Call] = {}
+    for declaration in found:
+        names = [token.text for token in declaration.tokens]
+        if not declaration.names or "{" not in names:
+            continue
+        function = declaration.names[-1]
+        opening = names.index(function) + 1
+        if names[opening] != "(":
+            continue
+        parameters = [_last_name(one) for one in _arguments(declaration.tokens, opening + 1)]
+        for call, arguments, _ in _calls(declaration.tokens[opening:], _HELPERS):
+            buffer = _last_name(arguments[int(call.buffer)])
+            size = [token.text for token in arguments[call.size]]
+            data = [token.text for token in arguments[call.data]] if call.data is not None else []
+            if len(size) == 1 and size[0] in parameters and buffer:
+                at = parameters.index(data[0]) if data and data[0] in parameters else None
+                wrappers.setdefault(function, _Call(buffer, parameters.index(size[0]), at))
+    return wrappers
+
+
+def _last_name(tokens: list[Token]) -> str:
+    names = [token.text for token in tokens if token.kind is Kind.NAME]
+    return names[-1] if names else ""
+
+
 def _calls(
-    tokens: list[Token], variables: dict[str, str], aliases: dict[str, str]
-) -> Iterator[tuple[str, str]]:
-    known = aliases | variables
+    tokens: list[Token], known: dict[str, _Call]
+) -> Iterator[tuple[_Call, list[list[Token]], int]]:
+    """Walk the calls of known functions: their arguments, and where they stand."""
     for at, token in enumerate(tokens):
-        if token.text not in _CALLS or at + 1 >= len(tokens) or tokens[at + 1].text != "(":
+        call = known.get(token.text)
+        if call is None or at + 1 >= len(tokens) or tokens[at + 1].text != "(":
             continue
         arguments = _arguments(tokens, at + 2)
-        map_at, data_at, size_at = _CALLS[token.text]
-        if len(arguments) <= size_at:
-            continue
-        buffer = [one.text for one in arguments[map_at] if one.kind is Kind.NAME]
-        struct = _struct(arguments[size_at], known, sized=True)
-        if struct is None and data_at is not None:
-            struct = _struct(arguments[data_at], known, sized=False)
+        if len(arguments) > max(call.size, call.data or 0):
+            yield call, arguments, at
+
+
+def _filled(
+    tokens: list[Token], calls: dict[str, _Call], known: dict[str, str]
+) -> Iterator[tuple[str, str]]:
+    """Walk the calls that fill a buffer: the buffer and the struct."""
+    for call, arguments, at in _calls(tokens, calls):
+        place = call.buffer
+        buffer = _last_name(arguments[place]) if isinstance(place, int) else place
+        struct = _sized(arguments[call.size], known)
+        if struct is None and call.data is not None:
+            struct = _struct(arguments[call.data], known)
+        elif struct is None:
+            struct = _assigned(tokens, at, known)
         if buffer and struct:
-            yield buffer[-1], struct
+            yield buffer, struct
 
 
 def _arguments(tokens: list[Token], at: int) -> list[list[Token]]:
@@ -126,12 +185,30 @@ def _arguments(tokens: list[Token], at: int) -> list[list[Token]]:
     return arguments
 
 
-def _struct(argument: list[Token], known: dict[str, str], *, sized: bool) -> str | None:
-    """Find the type that an argument speaks of: ``sizeof(struct T)``, ``sizeof(*x)``, ``&x``."""
-    words = [token.text for token in argument if token.kind is Kind.NAME]
-    if sized and "sizeof" not in words:
-        return None
-    names = [word for word in words if word != "sizeof"]
+def _sized(argument: list[Token], known: dict[str, str]) -> str | None:
+    """Find the type that a size speaks of: ``sizeof(struct T)``, ``sizeof(*x) + n``."""
+    for at, token in enumerate(argument):
+        if token.text == "sizeof":
+            inside = at + 1 < len(argument) and argument[at + 1].text == "("
+            operand = _arguments(argument, at + 2)[0] if inside else argument[at + 1 :]
+            if struct := _struct(operand, known):
+                return struct
+    return None
+
+
+def _struct(argument: list[Token], known: dict[str, str]) -> str | None:
+    """Find the type of ``struct T``, ``*x``, ``&x``, ``(void *)x``."""
+    names = [token.text for token in argument if token.kind is Kind.NAME]
+    names = [name for name in names if name not in (*_QUALIFIERS, "void", "char")]
     if len(names) == 2 and names[0] == "struct":
         return f"struct {names[1]}"
     return known.get(names[0]) if len(names) == 1 else None
+
+
+def _assigned(tokens: list[Token], at: int, known: dict[str, str]) -> str | None:
+    """Find the type of what a call's value is assigned to: ``x = (cast)call(``."""
+    while at > 0 and tokens[at - 1].text != "=":
+        if tokens[at - 1].text in ";{}":
+            return None
+        at -= 1
+    return known.get(tokens[at - 2].text) if at > 1 else None

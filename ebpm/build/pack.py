@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
+from ebpm.btf.types import Struct
 from ebpm.build import events, scanner
 from ebpm.build.annotations import Annotations, Symbols, read_annotations
 from ebpm.build.compile import FLAGS, CompiledObject, Workbench, add_types, compile_objects
@@ -15,12 +16,19 @@ from ebpm.errors import InvalidAnnotation, InvalidPackage, TargetNotFound
 from ebpm.oci.platform import Platform
 from ebpm.package.bare import from_object
 from ebpm.package.describe import ObjectFacts, describe, find_type
-from ebpm.package.exports import BUFFERS, export_type
-from ebpm.package.meta import annotate
+from ebpm.package.exports import BUFFERS, export_type, with_buffers
+from ebpm.package.meta import (
+    MAP_FACTS,
+    MEMBER_FACTS,
+    PROGRAM_FACTS,
+    VARIABLE_FACTS,
+    annotate,
+)
 from ebpm.package.model import Build, ExportType, ObjectFile, Package
 
 DEFAULT_ARCHITECTURES = ("amd64", "arm64")
 _SUFFIX = ".bpf.c"
+_LARGEST_HEADER = 256 << 10  # bytes; larger ones are a vmlinux.h of the source's own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +89,7 @@ def build(
         InvalidAnnotation: a comment cannot be understood.
     """
     for header in headers:
-        if not header.exists():
+        if not header.is_file():
             raise TargetNotFound(f"header {header} does not exist")
     with Workbench(source, compiler, cflags=cflags, vmlinux=vmlinux) as bench:
         objects, text = compile_objects(bench, architectures)
@@ -90,32 +98,55 @@ def build(
         used = events.buffer_types(
             found, {fact.name for fact in first.maps if fact.type in BUFFERS}
         )
-        given = [str(header.absolute()) for header in headers]
         types = list(dict.fromkeys([one for ones in used.values() for one in ones]))
-        types += [one for one in events.header_types(found, given) if one not in types]
+        types += [one for one in events.header_types(found, headers) if one not in types]
         objects = [_with_types(bench, one, architectures[0], types) for one in objects]
         inputs = _inputs(bench, text)
+        remarks = _unused(text, headers)
     facts = describe(objects[0].data)
-    package = from_object(_object_file(objects[0]), source.name.split(".")[0], facts)
-    exports = [_export(facts, one) for one in types]
+    exports = {one: _export(facts, type_id, one) for one in types if (type_id := _id(facts, one))}
+    remarks += [
+        f"{one} has no type information, and cannot be exported"
+        for one in types
+        if one not in exports
+    ]
+    package = from_object(_object_file(objects[0]), _tool_name(source), facts)
     known = Symbols(
         variables={fact.name for fact in facts.variables},
         maps={fact.name for fact in facts.maps},
         programs={fact.name for fact in facts.programs},
-        structs={one.removeprefix("struct ") for one in types},
+        structs={one.name for one in exports.values()},
     )
     notes = read_annotations(found, known)
+    if exports:
+        maps = tuple(replace(one, export=None) for one in package.maps)  # no guesses any more
+        package = replace(
+            package, exports=tuple(exports.values()), maps=maps, multiple_exports=False
+        )
+        carried = {name: [one for one in ones if one in exports] for name, ones in used.items()}
+        ids = {name: exports[ones[0]].type_id for name, ones in carried.items() if ones}
+        package = with_buffers(package, ids)
     package = replace(
         package,
-        exports=tuple(exports) or package.exports,
         objects=tuple(_object_file(one) for one in objects),
         build=Build(compiler=compiler.version, flags=(*FLAGS, *cflags), inputs=inputs),
     )
-    package = _annotated(_with_buffers(package, used, exports), notes, str(source))
+    package = _annotated(package, notes, str(source))
     if version is not None:
         package = package.with_version(version)
-    warnings = "".join(dict.fromkeys(one.warnings for one in objects))
-    return BuildResult(package=package, warnings=warnings)
+    remarks += _contradicted(notes)
+    warnings = list(dict.fromkeys(one.warnings for one in objects))
+    warnings += [f"{source.name}: warning: {remark}\n" for remark in remarks]
+    return BuildResult(package=package, warnings="".join(warnings))
+
+
+def _tool_name(source: Path) -> str:
+    return _printable(source.name).split(".")[0]
+
+
+def _printable(name: str) -> str:
+    """Replace what is not UTF-8 in a file's name: JSON could not hold it."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _object_file(one: CompiledObject) -> ObjectFile:
@@ -126,41 +157,50 @@ def _object_file(one: CompiledObject) -> ObjectFile:
 def _declarations(
     bench: Workbench, text: str, headers: Sequence[Path]
 ) -> list[scanner.Declaration]:
-    """Read the source's own declarations and those of the given headers."""
-    wanted = {bench.source.resolve(), *(header.resolve() for header in headers)}
+    """Read the declarations of the source, of the given headers and of others of its own."""
+    given = {path.resolve() for path in (bench.source, *headers)}
+    small = [path for path in bench.own_files(text) if _size(path) <= _LARGEST_HEADER]
+    wanted = given | {path.resolve() for path in small}
     return scanner.declarations(text, lambda name: Path(name).resolve() in wanted)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return _LARGEST_HEADER + 1
+
+
+def _unused(text: str, headers: Sequence[Path]) -> list[str]:
+    """Remark on headers that the source does not include, whose structs are thus unknown."""
+    read = {Path(name).resolve() for name in scanner.files(text)}
+    return [
+        f"it does not include {header.name}, whose structs are therefore not exported"
+        for header in headers
+        if header.resolve() not in read
+    ]
 
 
 def _with_types(
     bench: Workbench, one: CompiledObject, architecture: str, types: Sequence[str]
 ) -> CompiledObject:
-    btf = describe(one.data).btf
-    missing = [text for text in types if btf is None or find_type(btf, text) is None]
+    facts = describe(one.data)
+    missing = [text for text in types if not _id(facts, text)]
     if not missing:
         return one
     return add_types(bench, one, one.architecture or architecture, missing)
 
 
-def _export(facts: ObjectFacts, text: str) -> ExportType:
+def _id(facts: ObjectFacts, text: str) -> int | None:
+    """Find a struct by what C calls it; a typedef of something else is none."""
     type_id = find_type(facts.btf, text) if facts.btf else None
-    if type_id is None:
-        raise InvalidPackage(f"the compiler wrote no BTF for {text}")
+    if facts.btf is None or type_id is None:
+        return None
+    return type_id if isinstance(facts.btf[facts.btf.strip(type_id)], Struct) else None
+
+
+def _export(facts: ObjectFacts, type_id: int, text: str) -> ExportType:
     return export_type(facts, type_id, name=text.removeprefix("struct "))
-
-
-def _with_buffers(
-    package: Package, used: Mapping[str, Sequence[str]], exports: Sequence[ExportType]
-) -> Package:
-    """Say of each buffer what it carries, where they do not all carry the same."""
-    first = {buffer: structs[0].removeprefix("struct ") for buffer, structs in used.items()}
-    if len(set(first.values())) < 2:
-        return package
-    ids = {one.name: one.type_id for one in exports}
-    maps = [
-        replace(one, export={"btf_type_id": ids[first[one.name]]}) if one.name in first else one
-        for one in package.maps
-    ]
-    return replace(package, maps=tuple(maps), multiple_exports=True)
 
 
 def _annotated(package: Package, notes: Annotations, place: str) -> Package:
@@ -179,6 +219,23 @@ def _annotated(package: Package, notes: Annotations, place: str) -> Package:
         raise InvalidAnnotation(error.message) from None
 
 
+def _contradicted(notes: Annotations) -> list[str]:
+    """Remark on annotations that would change what the object itself says."""
+    groups = (
+        (notes.variables, VARIABLE_FACTS),
+        (notes.maps, MAP_FACTS),
+        (notes.programs, PROGRAM_FACTS),
+        *((members, MEMBER_FACTS) for members in notes.members.values()),
+    )
+    return [
+        f"@{key} of {name} is not taken: the object says it"
+        for group, facts in groups
+        for name, keys in group.items()
+        for key in facts
+        if key in keys
+    ]
+
+
 def _inputs(bench: Workbench, text: str) -> dict[str, str]:
     """Hash what was read; names are those that the compiler was told, not this machine's."""
     folders = [(one.folder, "include/") for one in bench.laid_out()] + [(bench.source.parent, "")]
@@ -193,5 +250,6 @@ def _inputs(bench: Workbench, text: str) -> dict[str, str]:
             key = f"system/{path.name}"
         if bench.compiler.resources and path.is_relative_to(bench.compiler.resources):
             continue  # the compiler's own: its version stands for them
-        inputs[key] = f"sha256:{sha256(path.read_bytes()).hexdigest()}"
+        if path.is_file():  # #line may name anything
+            inputs[_printable(key)] = f"sha256:{sha256(path.read_bytes()).hexdigest()}"
     return dict(sorted(inputs.items()))

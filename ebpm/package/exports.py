@@ -96,18 +96,23 @@ def _named(members: Iterable[Member], base: int) -> Iterator[tuple[str, Member]]
 
 
 def _find(facts: ObjectFacts, export: ExportType) -> int | None:
+    """Find an export type: by its id, if that is the struct of its name, else by its name.
+
+    The objects of a package may number their types differently, and the ids are the first one's.
+    """
     btf = facts.btf
     if btf is None:
         return None
+    named = None
     if export.type_id is not None and 0 < export.type_id < len(btf):
-        found = btf[btf.strip(export.type_id)]
-        if isinstance(found, t.Struct) and found.name in ("", export.name):
+        named = btf[btf.strip(export.type_id)]
+        if isinstance(named, t.Struct) and named.name == export.name:
             return export.type_id
     for kind in (t.KIND_STRUCT, t.KIND_TYPEDEF):
         by_name = btf.find(kind, export.name)
         if by_name is not None and isinstance(btf[btf.strip(by_name)], t.Struct):
             return by_name
-    return None
+    return export.type_id if isinstance(named, t.Struct) and not named.name else None
 
 
 def inferred_types(facts: ObjectFacts) -> dict[str, list[int]]:

@@ -7,7 +7,7 @@ describes it. Reading is tolerant: lists may be null or absent, unknown keys are
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeAlias, TypeVar
 
@@ -39,6 +39,9 @@ _SETTINGS = (
     "poll_timeout_ms",
     "print_header",
 )
+VARIABLE_FACTS = MEMBER_FACTS = ("name", "type")
+MAP_FACTS = ("name", "ident", "mmaped")
+PROGRAM_FACTS = ("name", "attach")
 _DOCUMENTATION = ("version", "brief", "description", "details")
 
 
@@ -303,6 +306,8 @@ def annotate(
 ) -> Package:
     """Add keys to a package's parts, by their names, as if its metadata had had them.
 
+    What the object says (VARIABLE_FACTS and so on) stays as it is.
+
     Args:
         package: what the object alone says.
         place: the source file, for errors.
@@ -316,17 +321,26 @@ def annotate(
         InvalidPackage: a known key has a value of a wrong type.
     """
 
-    def add(one: _Part, notes: Notes, write: Callable[[_Part], Any], read: _Read[_Part]) -> _Part:
+    def add(
+        one: _Part,
+        notes: Notes,
+        write: Callable[[_Part], Any],
+        read: _Read[_Part],
+        facts: Sequence[str] = (),
+    ) -> _Part:
         name: str = getattr(one, "name", "LICENSE")
         if name not in notes:
             return one
-        return read(Fields({**write(one), **notes[name]}, f"{place}: {name}"))
+        own = write(one)
+        kept = {key: own[key] for key in facts if key in own}
+        return read(Fields({**own, **notes[name], **kept}, f"{place}: {name}"))
 
     sections = tuple(
         replace(
             section,
             variables=tuple(
-                add(one, variables, _write_variable, _read_variable) for one in section.variables
+                add(one, variables, _write_variable, _read_variable, VARIABLE_FACTS)
+                for one in section.variables
             ),
         )
         for section in package.sections
@@ -335,7 +349,7 @@ def annotate(
         replace(
             export,
             members=tuple(
-                add(one, members.get(export.name, {}), _write_member, _read_member)
+                add(one, members.get(export.name, {}), _write_member, _read_member, MEMBER_FACTS)
                 for one in export.members
             ),
         )
@@ -345,9 +359,10 @@ def annotate(
     return replace(
         package,
         sections=sections,
-        maps=tuple(add(one, maps, _write_map, _read_map) for one in package.maps),
+        maps=tuple(add(one, maps, _write_map, _read_map, MAP_FACTS) for one in package.maps),
         programs=tuple(
-            add(one, programs, _write_program, _read_program) for one in package.programs
+            add(one, programs, _write_program, _read_program, PROGRAM_FACTS)
+            for one in package.programs
         ),
         exports=exports,
         documentation=add(package.documentation, notes, _write_documentation, _read_documentation),

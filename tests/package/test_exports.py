@@ -86,6 +86,7 @@ def test_members_of_anonymous_structs_keep_their_places() -> None:
         (export("event", type_id=4), 16),
         (export("event", type_id=7), 8),  # the id decides between two of one name
         (export("event", type_id=1), 16),  # an id of something else does not
+        (export("event", type_id=5), 16),  # nor one of a struct without a name
         (export("event", type_id=99), 16),
         (export("event", type_id=-1), 16),
         (export("event"), 16),
@@ -97,6 +98,12 @@ def test_a_type_is_found_by_its_id_and_name_or_by_its_name(exported: ExportType,
     layout = export_layout(facts_of(event()), exported)
     assert layout is not None
     assert (layout.size, layout.name) == (size, exported.name)
+
+
+def test_a_struct_without_a_name_is_found_by_its_id_where_nothing_has_the_name() -> None:
+    layout = export_layout(facts_of(event()), export("nobody", type_id=5))
+    assert layout is not None
+    assert layout.size == 4
 
 
 def test_a_type_that_btf_lacks_has_no_layout() -> None:

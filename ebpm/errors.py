@@ -179,7 +179,7 @@ class HeadersMissing(Unsupported):
     """The BPF-side headers of libbpf, or a vmlinux.h, were not found."""
 
     code = "headers-missing"
-    hint = "install them: apt install libbpf-dev"
+    hint = "scripts/native puts libbpf's into a checkout; or install them: apt install libbpf-dev"
 
 
 # --- places --------------------------------------------------------------------------------------
@@ -304,7 +304,7 @@ class OutputFailed(EbpmError):
 
 
 class LibbpfMissing(Unsupported):
-    """libbpf.so.1 is not installed, or too old."""
+    """There is no bundled libbpf, and libbpf.so.1 is not installed, or too old."""
 
     code = "libbpf-missing"
     hint = (

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from ebpm.errors import BtfMissing, LibbpfMissing
+from ebpm.runtime.libbpf import binding
 from ebpm.runtime.libbpf.binding import BpfObject, InitialValue, Libbpf, LibbpfError
 from ebpm.runtime.libbpf.dump import header_of
 from ebpm.runtime.libbpf.prototypes import PROTOTYPES
@@ -25,6 +26,32 @@ def test_every_prototype_exists_and_is_complete(name: str) -> None:
 
 def test_the_version_is_told() -> None:
     assert Libbpf().version.startswith("v1.")
+
+
+def test_the_bundled_library_comes_before_the_systems(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[str] = []
+    usable: set[str] = set()
+    load = ctypes.CDLL
+    real = Libbpf().path
+
+    def open_library(name: str, **options: object) -> object:
+        asked.append(name)
+        if name not in usable:
+            raise OSError(f"{name}: wrong ELF class")
+        return load(real, use_errno=True)
+
+    monkeypatch.setattr(binding.ctypes, "CDLL", open_library)
+    usable |= {binding.BUNDLED, binding.SYSTEM, "/mine.so"}
+    assert Libbpf().path == binding.BUNDLED
+    assert Libbpf("/mine.so").path == "/mine.so"
+    usable.remove(binding.BUNDLED)  # absent, or made for another machine
+    assert Libbpf().path == binding.SYSTEM
+    assert asked == [binding.BUNDLED, "/mine.so", binding.BUNDLED, binding.SYSTEM]
+    usable.remove("/mine.so")
+    with pytest.raises(LibbpfMissing, match=r"/mine\.so"):  # what was named is not passed over
+        Libbpf("/mine.so")
 
 
 def test_a_library_that_is_not_there_says_what_to_install() -> None:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+BUNDLED = os.path.join(os.path.dirname(__file__), "native", "libbpf.so")
+"""Ours, made by scripts/native: in wheels of a platform, and in a checkout where it was made."""
+SYSTEM = "libbpf.so.1"
 WARN, INFO, DEBUG = 0, 1, 2
 _LINE_LIMIT = 4096
 _LOG_LIMIT = 1 << 24  # what the kernel's verifier may write; libbpf passes it on in one call
@@ -35,7 +38,7 @@ class Libbpf:
     """A loaded libbpf.
 
     Args:
-        path: of the shared library; None for the system's ``libbpf.so.1``.
+        path: of the shared library; None for the bundled one, or else the system's.
 
     Raises:
         LibbpfMissing: there is none, or one older than 1.0.
@@ -43,14 +46,14 @@ class Libbpf:
 
     def __init__(self, path: str | None = None) -> None:
         try:
-            self._library = ctypes.CDLL(path or "libbpf.so.1", use_errno=True)
+            self.path, self._library = _open(path)
             major = self._library.libbpf_major_version
         except OSError as error:
             raise LibbpfMissing(f"libbpf cannot be loaded: {error}") from None
         except AttributeError:
-            raise LibbpfMissing(f"{path or 'libbpf.so.1'} is older than libbpf 1.0") from None
+            raise LibbpfMissing(f"{self.path} is older than libbpf 1.0") from None
         if major() < 1:
-            raise LibbpfMissing(f"{path or 'libbpf.so.1'} is older than libbpf 1.0")
+            raise LibbpfMissing(f"{self.path} is older than libbpf 1.0")
         self._log: Callable[[int, str], None] = lambda _level, _line: None
         self._log_level = WARN
         self._print = PrintFunction(self._printed)  # kept: libbpf holds no reference
@@ -67,6 +70,12 @@ class Libbpf:
     def version(self) -> str:
         """The version, as ``v1.1``."""
         return str(self.function("libbpf_version_string")().decode())
+
+    @property
+    def usdt_spec_size(self) -> int:
+        """The value size of ``__bpf_usdt_specs`` that it fills in: the layout changed with 1.7."""
+        version = [self.function(f"libbpf_{part}_version")() for part in ("major", "minor")]
+        return 304 if version >= [1, 7] else 208
 
     def capture(self, log: Callable[[int, str], None], level: int) -> None:
         """Send libbpf's log lines of a level (WARN, INFO, DEBUG) and below to a function."""
@@ -104,6 +113,15 @@ class Libbpf:
         buffer = ctypes.create_string_buffer(256)
         self.function("libbpf_strerror")(number, buffer, len(buffer))
         return buffer.value.decode()
+
+
+def _open(path: str | None) -> tuple[str, ctypes.CDLL]:
+    if path is None:
+        try:
+            return BUNDLED, ctypes.CDLL(BUNDLED, use_errno=True)
+        except OSError:  # there is none, or one for another machine
+            path = SYSTEM
+    return path, ctypes.CDLL(path, use_errno=True)
 
 
 def _vsnprintf() -> Any:  # noqa: ANN401

@@ -34,8 +34,10 @@ def open_object(library: Libbpf, plan: Plan, data: bytes, log: Log, *, verbose: 
     """Open a plan's object; the kernel does not know of it yet.
 
     Raises:
+        FeatureMissing: this libbpf would give its USDT programs garbage for arguments.
         LoadFailed: libbpf cannot read it.
     """
+    _check_usdt(library, plan)
     library.capture(log, DEBUG if verbose else WARN)
     try:
         return BpfObject(library, data, plan.object_name)
@@ -43,6 +45,20 @@ def open_object(library: Libbpf, plan: Plan, data: bytes, log: Log, *, verbose: 
         raise LoadFailed(
             f"libbpf cannot read the object of {plan.name}: {log.last() or error.strerror}"
         ) from None
+
+
+def _check_usdt(library: Libbpf, plan: Plan) -> None:
+    """Hold the object's layout of USDT arguments against libbpf's: nothing else would notice."""
+    if plan.usdt_spec_size in (0, library.usdt_spec_size):
+        return
+    older = library.usdt_spec_size > plan.usdt_spec_size
+    wanted = "a libbpf below 1.7" if older else "libbpf 1.7 or later"
+    rebuild = "" if older else ", or build it again"
+    raise FeatureMissing(
+        f"the USDT programs of {plan.name} were compiled for {wanted}, and {library.path} is "
+        f"{library.version}: their arguments would be garbage",
+        hint=f"name another in the environment, EBPM_LIBBPF=/path/to/libbpf.so{rebuild}",
+    )
 
 
 def set_variables(bpf: BpfObject, plan: Plan, values: Mapping[str, Json]) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from ebpm.plainjson import Json
 
-FORMAT = 1
+FORMAT = 2
 """Of the kept form; another number means that the plan is made again."""
 
 RINGBUF, PERF_EVENT_ARRAY = "ringbuf", "perf_event_array"
@@ -101,6 +101,7 @@ class Plan:
         "poll_timeout",
         "programs",
         "sources",
+        "usdt_spec_size",
         "variables",
         "version",
     )
@@ -121,6 +122,7 @@ class Plan:
         lost: list[CounterPlan],
         perf_pages: int,
         poll_timeout: int,
+        usdt_spec_size: int,
     ) -> None:
         self.name = name
         self.object_name = object_name
@@ -135,6 +137,7 @@ class Plan:
         self.lost = lost
         self.perf_pages = perf_pages  # per CPU, a power of two
         self.poll_timeout = poll_timeout  # milliseconds
+        self.usdt_spec_size = usdt_spec_size  # bytes, as the object has it; 0 without USDT
 
     def dump(self) -> str:
         """Write the plan as JSON."""
@@ -178,6 +181,7 @@ _PLAIN = (
     "epilog",
     "perf_pages",
     "poll_timeout",
+    "usdt_spec_size",
 )
 
 

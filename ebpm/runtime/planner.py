@@ -15,6 +15,7 @@ from ebpm.runtime.plan import CounterPlan, Plan, ProgramPlan, SourcePlan, Variab
 
 DEFAULT_DESCRIPTION = "A simple eBPF program"
 _DUMMIES = ("__eunomia_dummy", "__ebpm_export")  # injected by builders; nobody's parameters
+_USDT_SPECS = "__bpf_usdt_specs"  # the map of usdt.bpf.h that libbpf describes arguments in
 _PERF_PAGES = 64  # per CPU, as eunomia-bpf's metadata has it
 
 
@@ -55,6 +56,7 @@ def make_plan(package: Package, one: ObjectFile) -> Plan:
         ],
         perf_pages=_perf_pages(package.settings.get("perf_buffer_pages")),
         poll_timeout=_positive(package.settings.get("poll_timeout_ms"), 100),
+        usdt_spec_size=next((one.value_size for one in facts.maps if one.name == _USDT_SPECS), 0),
     )
 
 

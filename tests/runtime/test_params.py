@@ -36,6 +36,7 @@ def plan(*variables: VariablePlan, **fields: object) -> Plan:
         "lost": [],
         "perf_pages": 64,
         "poll_timeout": 100,
+        "usdt_spec_size": 0,
     }
     return Plan(variables=list(variables), **{**given, **fields})  # type: ignore[arg-type]
 

@@ -226,7 +226,9 @@ class _Reader:
 
 
 def _joined(text: str, joint: str) -> str:
-    return joint.join(line.strip() for line in text.strip().split("\n") if line.strip())
+    """Join lines; of the spaces between words one is left where the lines are not kept."""
+    words = text.split() if joint == " " else (line.strip() for line in text.split("\n"))
+    return joint.join(word for word in words if word)
 
 
 def _scalar(text: str) -> Any:  # noqa: ANN401  # JSON

@@ -270,7 +270,8 @@ def _rewritten(data: bytes, btf: bytes | None = None) -> bytes:
 def _btf(elf: ElfObject) -> Btf:
     section = elf.section(".BTF")
     if section is None:
-        raise InvalidObject("the compiler wrote no BTF", hint="it is clang -g that writes it")
+        hint = "a source that defines no program, no map and no variable has none"
+        raise InvalidObject("the compiler wrote no type information (BTF)", hint=hint)
     return Btf(section.data)
 
 

@@ -60,8 +60,7 @@ def buffer_types(found: Iterable[Declaration], buffers: Collection[str]) -> dict
     calls = _HELPERS | _wrappers(found)
     types: dict[str, list[str]] = {}
     for declaration in found:
-        known = aliases | outer | _variables(declaration.tokens, aliases)
-        for buffer, struct in _filled(declaration.tokens, calls, known):
+        for buffer, struct in _filled(declaration.tokens, calls, outer, aliases):
             if buffer in buffers and struct not in types.setdefault(buffer, []):
                 types[buffer].append(struct)
     return {buffer: structs for buffer, structs in types.items() if structs}
@@ -101,7 +100,7 @@ def _variables(tokens: Iterable[Token], aliases: dict[str, str]) -> dict[str, st
         elif not state and token.text in aliases and before.text != "struct":
             state = aliases[token.text]
         elif state and token.kind is Kind.NAME and token.text not in _QUALIFIERS:
-            named.setdefault(token.text, state)
+            named[token.text] = state
             state = ""
         elif token.text != "*" and token.text not in _QUALIFIERS:
             state = ""
@@ -152,10 +151,11 @@ def _calls(
 
 
 def _filled(
-    tokens: list[Token], calls: dict[str, _Call], known: dict[str, str]
+    tokens: list[Token], calls: dict[str, _Call], outer: dict[str, str], aliases: dict[str, str]
 ) -> Iterator[tuple[str, str]]:
     """Walk the calls that fill a buffer: the buffer and the struct."""
     for call, arguments, at in _calls(tokens, calls):
+        known = aliases | outer | _variables(tokens[:at], aliases)  # the last of a name counts
         place = call.buffer
         buffer = _last_name(arguments[place]) if isinstance(place, int) else place
         struct = _sized(arguments[call.size], known)

@@ -47,7 +47,7 @@ def annotate(tmp_path: Path, text: str) -> Annotations:
     ("lines", "expected"),
     [
         ([" plain text"], {"description": "plain text"}),
-        ([" two", " lines ", ""], {"description": "two lines"}),
+        ([" two", "   lines ", "", " of \t text "], {"description": "two lines of text"}),
         ([" 42"], {"description": "42"}),
         ([" true"], {"description": "true"}),
         ([' {"a": 1}'], {"description": '{"a": 1}'}),

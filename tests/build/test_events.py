@@ -106,6 +106,14 @@ def test_a_local_variable_hides_a_global_one_of_its_name() -> None:
     ) == {"rb": ["struct event"]}
 
 
+def test_of_two_variables_of_one_name_the_nearest_before_the_call_counts() -> None:
+    body = """
+{ struct first e; bpf_ringbuf_output(&rb, &e, sizeof(e), 0); }
+{ struct second e; bpf_ringbuf_output(&pb, &e, sizeof(e), 0); }
+"""
+    assert used(body) == {"rb": ["struct first"], "pb": ["struct second"]}
+
+
 def test_a_parameter_of_one_function_is_no_variable_of_another() -> None:
     outside = "static int f(struct event *e) { bpf_ringbuf_output(&rb, e, n, 0); return 0; }"
     assert used("void *e = 0; bpf_ringbuf_output(&pb, e, n, 0);", outside=outside) == {

@@ -58,10 +58,29 @@ make_venv() {
     "$1/bin/python" "$wheel/pip" install --quiet --no-index --find-links "$(dirname "$wheel")" pip
 }
 
+# requirements VENV SECTION: what pyproject.toml names, e.g. dependency-groups.dev, one a line.
+requirements() {
+    "$1/bin/python" -c '
+import sys, tomllib
+found = tomllib.load(open(sys.argv[1], "rb"))
+for key in sys.argv[2].split("."):
+    found = found[key]
+print(*found, sep="\n")' "$root/pyproject.toml" "$2"
+}
+
+# make_bundle VENV: libbpf for a checkout, compiled by scripts/native with the compiler in VENV;
+# where that cannot be done (no Debian mirror, another processor) the system's must do.
+make_bundle() {
+    "$1/bin/python" "$root/scripts/native" && return
+    say "without a bundle: the system's libbpf and its headers are used"
+    need_packages libbpf1 libbpf-dev || true
+}
+
 # pip_install DIR ARGUMENT...: into a virtual environment, quietly unless it fails.
 pip_install() {
-    local venv=$1; shift
-    say "installing $* (the first time takes a minute: the compiler is 100 MB)"
+    local venv=$1 note="; this takes a minute: the compiler is 100 MB"; shift
+    ! compgen -G "$venv/lib/python*/site-packages/ziglang" >/dev/null || note=
+    say "installing $*$note"
     "$venv/bin/pip" install --quiet --disable-pip-version-check "$@" 2>"$cache/pip.log" ||
         { tail -20 "$cache/pip.log" >&2; fail "pip could not install $*"; }
 }

@@ -1,0 +1,45 @@
+"""hatchling's hook: puts the native bundle into a wheel, which is then for one platform.
+
+EBPM_BUNDLE names the bundle (a folder .cache/native/TARGET, see scripts/native). Without it the one
+in the checkout is taken, if it was made for this machine; else the wheel is for every platform and
+uses the system's libbpf. An sdist holds no bundle.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+LIBRARY = "ebpm/runtime/libbpf/native"
+HEADERS = "ebpm/build/headers/bpf"
+
+
+class BundleHook(BuildHookInterface[Any]):
+    """Adds what git ignores: nothing of a bundle is ever committed."""
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        """Choose the bundle, and the tag that follows from it."""
+        if self.target_name != "wheel" or version == "editable":
+            return
+        root = Path(self.root)
+        sys.path.insert(0, str(root / "scripts"))
+        from targets import TARGETS, host
+
+        given = os.environ.get("EBPM_BUNDLE")
+        library = Path(given) / "native" if given else root / LIBRARY
+        headers = Path(given) / "bpf" if given else root / HEADERS
+        facts = library / "bundle.json"
+        if not facts.exists():
+            if given:
+                raise FileNotFoundError(f"EBPM_BUNDLE: {given} is no bundle of scripts/native")
+            return
+        target = TARGETS[json.loads(facts.read_text())["target"]]
+        if given or target == host():
+            build_data["pure_python"] = False
+            build_data["tag"] = f"py3-none-{target.platform}"
+            build_data["force_include"] |= {str(library): LIBRARY, str(headers): HEADERS}

@@ -24,10 +24,11 @@ class Answer:
     Bytes are as they were sent: nothing is unpacked.
     """
 
-    __slots__ = ("response",)
+    __slots__ = ("_raw", "response")
 
     def __init__(self, response: requests.Response) -> None:
         self.response = response
+        self._raw = response.raw
 
     @property
     def status(self) -> int:
@@ -58,7 +59,7 @@ class Answer:
         data = bytearray()
         try:
             # Only the read after the last byte tells a whole body from one that broke off.
-            while chunk := self.response.raw.read(limit - len(data), decode_content=False):
+            while chunk := self._raw.read(limit - len(data), decode_content=False):
                 data += chunk
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise self._broken(error) from None
@@ -70,8 +71,7 @@ class Answer:
         Raises:
             RegistryUnreachable: the connection broke.
         """
-        raw = self.response.raw
-        read = getattr(raw, "read1", raw.read)  # urllib3 1.26 has no read1
+        read = getattr(self._raw, "read1", self._raw.read)  # urllib3 1.26 has no read1
         try:
             while chunk := read(_CHUNK, decode_content=False):
                 yield chunk
@@ -88,7 +88,7 @@ class Answer:
         small = length.isdecimal() and int(length) <= _LEFT_OVER
         if small or self.response.request.method == "HEAD":
             try:
-                self.response.raw.read(_LEFT_OVER, decode_content=False)
+                self._raw.read(_LEFT_OVER, decode_content=False)
             except (urllib3.exceptions.HTTPError, OSError):
                 pass
         self.response.close()

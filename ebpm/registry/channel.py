@@ -47,6 +47,11 @@ class Channel:
     def __str__(self) -> str:
         return f"{self._registry}/{self._name}"
 
+    @property
+    def url(self) -> str:
+        """The repository's address, below which its paths are."""
+        return f"{self._base}/v2/{self._name}"
+
     def call(
         self,
         method: str,
@@ -56,7 +61,7 @@ class Channel:
         body: bytes | None = None,
     ) -> Answer:
         """Send a request to a path below the repository."""
-        return self.send(method, f"{self._base}/v2/{self._name}/{path}", headers=headers, body=body)
+        return self.send(method, f"{self.url}/{path}", headers=headers, body=body)
 
     def send(
         self,

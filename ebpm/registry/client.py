@@ -11,7 +11,7 @@ from ebpm.registry.answer import Answer
 from ebpm.registry.auth import Authorizer
 from ebpm.registry.challenge import parse_challenges
 from ebpm.registry.channel import Channel
-from ebpm.registry.credentials import Credential, CredentialStore
+from ebpm.registry.credentials import Credential, Credentials
 from ebpm.registry.http import Http, HttpSettings
 from ebpm.registry.repository import Repository
 from ebpm.registry.words import said
@@ -25,9 +25,10 @@ class RegistryClient:
         credentials: where logins are kept.
     """
 
-    def __init__(self, settings: HttpSettings, credentials: CredentialStore) -> None:
+    def __init__(self, settings: HttpSettings, credentials: Credentials) -> None:
+        self.settings = settings
+        self.credentials = credentials
         self._http = Http(settings)
-        self._credentials = credentials
         self._authorizers: dict[str, Authorizer] = {}
 
     def repository(self, reference: Reference, *, push: bool = False) -> Repository:
@@ -41,14 +42,18 @@ class RegistryClient:
             raise InvalidReference(
                 f"{reference} names no registry", hint=f"write HOST/{reference}, as ghcr.io/you/…"
             )
-        channel = Channel(self._http, self.authorizer(host), host, reference.repository, push=push)
-        return Repository(channel)
+        return Repository(self.channel(host, reference.repository, push=push))
 
-    def authorizer(self, host: str) -> Authorizer:
-        """Get the one that answers a registry's challenges."""
-        return self._authorizers.setdefault(
-            host, Authorizer(self._http, host, self._credentials.find)
+    def channel(self, host: str, name: str, *, push: bool = False) -> Channel:
+        """Get a way to one repository of a registry."""
+        authorizer = self._authorizers.setdefault(
+            host, Authorizer(self._http, host, self.credentials.find)
         )
+        return Channel(self._http, authorizer, host, name, push=push)
+
+    def forget(self) -> None:
+        """Forget all tokens, and who we were found to be."""
+        self._authorizers.clear()
 
     def close(self) -> None:
         """Close all connections."""
@@ -96,7 +101,7 @@ class RegistryClient:
                 raise AuthenticationFailed(f"{host} does not accept this login{said(answer)}")
             _expect_registry(host, answer)
         self._authorizers.pop(host, None)
-        return self._credentials.save(host, credential)
+        return self.credentials.save(host, credential)
 
     def _probe(self, host: str, header: str | None) -> Answer:
         url = f"{self._http.base_url(host)}/v2/"
@@ -106,7 +111,7 @@ class RegistryClient:
         """Forget a login, and what was got for it; False where there was none."""
         host = host.lower()
         self._authorizers.pop(host, None)
-        return self._credentials.erase(host)
+        return self.credentials.erase(host)
 
 
 def _expect_registry(host: str, answer: Answer) -> None:

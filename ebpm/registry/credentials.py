@@ -16,7 +16,7 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from ebpm.errors import AuthenticationFailed, InvalidConfig
 
@@ -40,6 +40,19 @@ class Credential:
         """The value of an Authorization header."""
         pair = f"{self.username}:{self.password}".encode()
         return f"Basic {base64.b64encode(pair).decode()}"
+
+
+class Credentials(Protocol):
+    """A place to find logins in, and to keep them."""
+
+    def find(self, host: str, repository: str = "") -> Credential | None:
+        """Find the credential for a host, or for a path below it."""
+
+    def save(self, host: str, credential: Credential) -> str:
+        """Keep a credential; tell where."""
+
+    def erase(self, host: str) -> bool:
+        """Forget a host; False where nothing was known of it."""
 
 
 class CredentialStore:

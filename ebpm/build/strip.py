@@ -23,6 +23,7 @@ from ebpm.btf.elf import (
 )
 from ebpm.errors import InvalidObject
 
+_LARGEST_ALIGNMENT = 1 << 16
 _NEEDLESS = frozenset((".llvm_addrsig", ".comment", ".eh_frame"))
 
 
@@ -42,6 +43,8 @@ def strip(
     contents = contents or {}
     kept = [section for section in elf.sections if not _debug(section, elf, drop)]
     numbers = {section.index: number for number, section in enumerate(kept)}
+    for section in kept:
+        _check(section, numbers)
     names = _Strings()
     symbols, symbol_numbers = _symbols(elf, numbers)
     bodies = {
@@ -68,6 +71,15 @@ def _debug(section: Section, elf: ElfObject, drop: Collection[str]) -> bool:
         return _debug(elf.sections[section.info], elf, drop) or section.name in drop
     name = section.name
     return name.startswith(".debug_") or name in _NEEDLESS or name in drop
+
+
+def _check(section: Section, numbers: Mapping[int, int]) -> None:
+    if section.align > _LARGEST_ALIGNMENT:
+        raise InvalidObject(f"section {section.name} has an alignment of {section.align}")
+    if section.type == SHT_REL and section.info not in numbers:
+        raise InvalidObject(f"{section.name} applies to a section that is not there")
+    if section.type == SHT_REL and len(section.data) % 16:
+        raise InvalidObject(f"{section.name}: the relocation table is damaged")
 
 
 class _Strings:

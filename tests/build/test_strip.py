@@ -8,13 +8,13 @@ from contextlib import closing, suppress
 
 import pytest
 
-from ebpm.btf.elf import SHT_NOBITS, SHT_REL, STB_LOCAL, ElfObject, read_elf
+from ebpm.btf.elf import SHT_NOBITS, STB_LOCAL, ElfObject, read_elf
 from ebpm.build.strip import strip
 from ebpm.errors import EbpmError, InvalidObject
 from ebpm.package.bare import from_object
 from ebpm.package.model import ObjectFile
 from tests import sources
-from tests.synthetic import EXEC, NOBITS, Rel, Sec, Sym, elf, instruction
+from tests.synthetic import ALLOC, EXEC, NOBITS, Rel, Sec, Sym, elf, instruction
 
 
 def sample(order: str = "<") -> bytes:
@@ -44,7 +44,7 @@ def known(found: ElfObject) -> dict[str, tuple[object, ...]]:
     return {
         one.name: (one.type, one.flags, one.size, one.align, one.data, relocations(found, one.name))
         for one in found.sections
-        if one.flags and one.type not in (0, SHT_REL) and not one.name.startswith(".debug_")
+        if one.name and (one.flags & ALLOC or one.name.startswith(".BTF"))
     }
 
 

@@ -7,9 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from ebpm.btf import types as t
+from ebpm.btf.canonical import Extension
 from ebpm.btf.elf import SHF_EXECINSTR, ElfObject, Section
 from ebpm.btf.layout import STRUCT, Layout, Member
 from ebpm.btf.parse import Btf
+from ebpm.btf.records import read_records
 from ebpm.btf.text import type_text
 from ebpm.errors import InvalidObject
 from ebpm.package.describe import ObjectFacts
@@ -140,7 +142,8 @@ def inferred_types(facts: ObjectFacts) -> dict[str, list[int]]:
 def _spoken_of(facts: ObjectFacts, btf: Btf) -> list[int]:
     """List the named structs of variables, map entries and the parameters of functions.
 
-    The other structs are the kernel's: what a program's context is, and what is read in it.
+    Also those that nothing refers to, which is how ``ebpm build`` adds an event that only the code
+    mentions. The other structs are the kernel's: what a program's context is, and what is in it.
     """
     programs = {fact.name for fact in facts.programs}
     roots = [type_id for fact in facts.maps for type_id in (fact.key_type, fact.value_type)]
@@ -149,6 +152,7 @@ def _spoken_of(facts: ObjectFacts, btf: Btf) -> list[int]:
         prototype = btf[function.type]
         if function.name not in programs and isinstance(prototype, t.FunctionType):
             roots += [of for _, of in prototype.parameters]
+    roots += _alone(facts.elf, btf)
     found: dict[int, None] = {}
     for root in roots:
         type_id = root or 0
@@ -164,6 +168,22 @@ def _spoken_of(facts: ObjectFacts, btf: Btf) -> list[int]:
             else:
                 break
     return list(found)
+
+
+def _alone(elf: ElfObject, btf: Btf) -> list[int]:
+    """List the structs and typedefs that neither a type nor the code refers to."""
+    records = read_records(btf)
+    used = {
+        target
+        for record in records
+        if record.kind != t.KIND_DECL_TAG
+        for target in record.targets()
+    }
+    if (section := elf.section(".BTF.ext")) is not None:
+        extension = Extension(btf.order, section.data)
+        used |= {extension.word(at) for at in extension.types}
+    kinds = (t.KIND_STRUCT, t.KIND_TYPEDEF)
+    return [at for at, record in enumerate(records) if record.kind in kinds and at not in used]
 
 
 def _names_struct(btf: Btf, one: t.Type) -> bool:

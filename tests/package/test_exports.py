@@ -271,3 +271,39 @@ def test_each_buffer_of_a_bare_object_is_given_its_own_type(tmp_path: Any) -> No
         "opens": "opened",
         "closes": "closed_t",
     }
+
+
+@pytest.mark.needs("compiler")
+def test_a_bare_object_that_ebpm_built_is_known_by_the_event_that_was_added(tmp_path: Any) -> None:
+    text = TWO.replace("struct opened *unused_opened;", "").replace("+ (unused_opened != 0)", "")
+    built = sources.build(tmp_path, {"two.bpf.c": text}).package
+    package = from_object(built.objects[0], "two")
+    assert {one.name: one.size for one in package.exports} == {"opened": 64, "closed_t": 8}
+    assert {one.name: one.type_id for one in package.exports} == {
+        one.name: one.type_id for one in built.exports
+    }
+
+
+@pytest.mark.needs("compiler")
+def test_a_kernel_struct_that_is_only_relocated_against_is_no_event(tmp_path: Any) -> None:
+    text = """\
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+struct { __uint(type, BPF_MAP_TYPE_RINGBUF); __uint(max_entries, 4096); } rb SEC(".maps");
+SEC("tp/x/y")
+int run(void *ctx)
+{
+	char data[16] = {};
+	if (bpf_core_type_exists(struct list_head))
+		bpf_ringbuf_output(&rb, data, 16, 0);
+	return 0;
+}
+char LICENSE[] SEC("license") = "GPL";
+"""
+    built = sources.build(tmp_path, {"tool.bpf.c": text}).package
+    facts = describe(built.objects[0].data)
+    assert facts.btf is not None
+    assert facts.btf.find(4, "list_head")
+    assert facts.btf.size(facts.btf.find(4, "list_head") or 0) == 16
+    assert inferred_types(facts) == {}

@@ -114,6 +114,7 @@ class _Run:
                 self.signals.watch(session, self.stream)
                 self._loop(session, sink, child)
         finally:
+            self.signals.close()
             if child:
                 child.close()
         if self.signals.status:

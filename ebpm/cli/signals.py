@@ -58,6 +58,10 @@ class SignalWatch:
         if self._stream is not None and self._stream.writing:
             raise Stalled
 
+    def close(self) -> None:
+        """Take the alarm back: one that rings while the interpreter ends would kill it."""
+        signals.setitimer(signals.ITIMER_REAL, 0)
+
     @property
     def status(self) -> int:
         """The exit status that the signal asks for; 0 if there was none."""

@@ -17,7 +17,7 @@ from pathlib import Path
 
 def must_have() -> set[str]:
     """The parts that this machine must have, by EBPM_MUST_HAVE."""
-    return {part for part in os.environ.get("EBPM_MUST_HAVE", "").replace(",", " ").split()}
+    return set(os.environ.get("EBPM_MUST_HAVE", "").replace(",", " ").split())
 
 
 def missing(part: str) -> str | None:
@@ -50,6 +50,24 @@ def _libbpf() -> str | None:
     except LibbpfMissing as error:
         return error.message
     return None
+
+
+def _native() -> str | None:
+    from ebpm.runtime.libbpf.binding import BUNDLED
+
+    return None if Path(BUNDLED).exists() else "the native bundle is not made: scripts/native"
+
+
+def musl() -> Path | None:
+    """Find musl's loader: the system's, or the one that scripts/test unpacks."""
+    root = Path(__file__).parent.parent
+    debs = Path(os.environ.get("EBPM_SCRIPT_CACHE") or root / ".cache") / "debs"
+    name = f"lib/ld-musl-{os.uname().machine}.so.1"
+    return next((place / name for place in (Path("/"), debs) if (place / name).exists()), None)
+
+
+def _musl() -> str | None:
+    return None if musl() else "there is no musl: scripts/unpack .cache/debs musl"
 
 
 def _bpf() -> str | None:
@@ -96,6 +114,8 @@ PARTS: dict[str, Callable[[], str | None]] = {
     "bpf": _bpf,
     "compiler": _zig,
     "libbpf": _libbpf,
+    "native": _native,
+    "musl": _musl,
     "netns": _netns,
     "docker-registry": _program("docker-registry", "docker-registry"),
     "skopeo": _program("skopeo", "skopeo"),
@@ -116,7 +136,8 @@ def docker_registry(folder: Path, *, htpasswd: str | None = None) -> Iterator[st
         (folder / "htpasswd").write_text(htpasswd)
         auth = f"auth: {{htpasswd: {{realm: test, path: {folder}/htpasswd}}}}\n"
     (folder / "config.yml").write_text(
-        f"version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {folder}}}}}\n"
+        "version: 0.1\nlog: {level: error}\n"
+        f"storage: {{filesystem: {{rootdirectory: {folder}}}}}\n"
         f"http: {{addr: '127.0.0.1:{port}'}}\n{auth}"
     )
     with (folder / "log").open("wb") as log:

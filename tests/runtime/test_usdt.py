@@ -77,7 +77,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     zig = Path(ziglang.__file__).parent / "zig"
     flags = ["-dynamic", "-OReleaseFast", "-fno-compiler-rt", "-fno-ubsan-rt", "--name", "probe"]
     caches = {f"ZIG_{which}_CACHE_DIR": str(folder / "zig") for which in ("GLOBAL", "LOCAL")}
-    command = [zig, "build-lib", *flags, f"-femit-bin={folder}/probe.so", source]
+    command: list[str | Path] = [zig, "build-lib", *flags, f"-femit-bin={folder}/probe.so", source]
     subprocess.run(command, env=caches, check=True)
     return folder / "probe.so"
 

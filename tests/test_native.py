@@ -48,6 +48,10 @@ def name_of(library: Path) -> str:
     return "installed" if library == Path(BUNDLED) else library.parent.parent.name
 
 
+def section(elf: ELFFile, name: str) -> Any:
+    return elf.get_section_by_name(name)
+
+
 def script(
     name: str, *arguments: str | Path, **environment: str
 ) -> subprocess.CompletedProcess[str]:

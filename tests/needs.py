@@ -116,6 +116,7 @@ PARTS: dict[str, Callable[[], str | None]] = {
     "libbpf": _libbpf,
     "native": _native,
     "musl": _musl,
+    "qemu-arm64": _program("qemu-system-aarch64", "qemu-system-arm"),
     "netns": _netns,
     "docker-registry": _program("docker-registry", "docker-registry"),
     "skopeo": _program("skopeo", "skopeo"),

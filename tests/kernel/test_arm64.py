@@ -1,0 +1,61 @@
+"""The bundles for arm64, on an emulated machine: a tool runs, with glibc and with musl."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests import emulated
+from tests.test_native import CACHE, built, script
+
+pytestmark = [pytest.mark.needs("native", "compiler", "qemu-arm64"), pytest.mark.timeout(600)]
+
+RUN = r"""
+set -e
+/bin/busybox uname -m
+export PYTHONPATH=/work/wheel
+python3.13 -c 'from ebpm.runtime.libbpf.binding import Libbpf as b; print(b().path, b().version)'
+python3.13 -m ebpm run --json package.json -- python3.13 -c 'import os; os.kill(os.getpid(), 0)' \
+    2>/tmp/errors || { /bin/busybox cat /tmp/errors; exit 1; }
+./runner musl/libbpf.so sigsnoop.bpf.o
+"""
+
+
+def test_wheel_and_musl_bundle_run_a_tool(tools: Callable[[str], Path], work: Path) -> None:
+    import ziglang
+
+    names = ("aarch64-linux-gnu", "aarch64-linux-musl")
+    done = script("native", "--target", ",".join(names))
+    assert done.returncode == 0, done.stderr
+    glibc, musl = (CACHE / "native" / name for name in names)
+    wheel = built("wheel", emulated.ROOT, work / "wheel", EBPM_BUNDLE=str(glibc))
+    assert wheel.name.endswith("_aarch64.whl")
+    guest = work / "guest"
+    zipfile.ZipFile(wheel).extractall(guest / "wheel")
+    shutil.copytree(musl / "native", guest / "musl")
+    for name in ("package.json", "sigsnoop.bpf.o"):
+        shutil.copy(tools("sigsnoop") / name, guest)
+    caches = {f"ZIG_{which}_CACHE_DIR": str(work / "zig") for which in ("GLOBAL", "LOCAL")}
+    zig = Path(ziglang.__file__).parent / "zig"
+    flags = ["-target", names[1], "-dynamic", "-O2", "-w"]
+    command: list[str | Path] = [
+        zig,
+        "cc",
+        *flags,
+        "-o",
+        guest / "runner",
+        emulated.ROOT / "tests/data/runner.c",
+    ]
+    subprocess.run(command, env=caches, check=True)
+
+    machine, library, *events, version, counted = emulated.run(RUN, guest, seconds=300).splitlines()
+    assert machine == "aarch64"
+    assert library == "/work/wheel/ebpm/runtime/libbpf/native/libbpf.so v1.5"
+    assert {(event["sig"], event["ret"]) for event in map(json.loads, events)} == {(0, 0)}
+    assert (version, counted) == ("v1.5", "events")

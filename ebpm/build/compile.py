@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Self
@@ -28,6 +29,9 @@ _TARGETS = {"amd64": "x86", "ppc64le": "powerpc", "riscv64": "riscv", "s390x": "
     "loong64": "loongarch"
 }
 """What libbpf's bpf_tracing.h calls the architectures, where it differs."""
+_SOURCE = "src"
+_PATH_FLAGS = ("-I", "-isystem", "-iquote", "-idirafter", "-include", "-imacros")
+_PATH_FLAG = re.compile(r"(-I|-isystem|-iquote|-idirafter)([^=].*)")
 _EXPORT = "__ebpm_export_"
 _HINTS = (
     (r"'vmlinux\.h' file not found", 'ebpm brings it: write #include "vmlinux.h"'),
@@ -71,19 +75,34 @@ class Workbench:
         vmlinux: bytes | None = None,
     ) -> None:
         self.compiler = compiler
-        self.cflags = tuple(cflags)
+        self.cflags = tuple(_absolute(cflags))
         self._vmlinux = vmlinux
         self._headers: dict[str, HeaderSet] = {}
         self._stack = ExitStack()
         self.folder = Path(self._stack.enter_context(TemporaryDirectory(prefix="ebpm-build-")))
         self.source = source.absolute()
-        self._link: tuple[str, str] | None = None
-        if "=" in str(self.source.parent):
-            # A prefix map ends a path at its first "=": such a folder goes by another name.
-            link = self.folder / "source"
-            link.symlink_to(self.source.parent, target_is_directory=True)
-            self._link = str(link), str(self.source.parent)
+        self._places: dict[Path, str] = {}  # folder: name; of two that fit the later one counts
+        if compiler.resources:
+            self._place(compiler.resources, "compiler")
+        for at, path in enumerate(_folders(self.cflags)):
+            self._place(path, f"include{at}")
+        link = self._place(self.source.parent, _SOURCE)
+        self._named: tuple[str, str] | None = None
+        if "=" in str(self.source.parent):  # at which a prefix map would end the path
+            self._named = str(link), str(self.source.parent)
             self.source = link / source.name
+            self._places[link] = _SOURCE
+
+    def _place(self, folder: Path, name: str) -> Path:
+        """Make a folder known to the compiler by a name that is the same on every machine.
+
+        The compiler runs in our folder, where the name leads to the files: it copies their lines
+        into .BTF.ext, for the verifier to show.
+        """
+        link = self.folder / name
+        link.symlink_to(folder, target_is_directory=True)
+        self._places[folder] = name
+        return link
 
     def __enter__(self) -> Self:
         return self
@@ -95,12 +114,11 @@ class Workbench:
         """Lay out the headers of an architecture, once."""
         if architecture not in self._headers:
             made = self._stack.enter_context(header_set(architecture, self._vmlinux))
+            if not self._headers:
+                self._place(made.folder, "include")
+            self._places[made.folder] = "include"  # of every architecture: libbpf's are the same
             self._headers[architecture] = made
         return self._headers[architecture]
-
-    def laid_out(self) -> list[HeaderSet]:
-        """List the headers that were laid out so far."""
-        return list(self._headers.values())
 
     def preprocess(self, architecture: str, target: str | None) -> CompilerRun:
         """Preprocess with comments kept; ``target`` is None to leave the architecture open."""
@@ -118,21 +136,32 @@ class Workbench:
             return run, out.read_bytes() if run.ok else b""
 
     def _run(self, arguments: list[str]) -> CompilerRun:
-        run = self.compiler.run(arguments)
-        return replace(run, diagnostics=run.diagnostics.replace(*self._link)) if self._link else run
+        run = self.compiler.run(arguments, folder=self.folder)
+        if self._named is None:
+            return run
+        return replace(run, diagnostics=run.diagnostics.replace(*self._named))
 
     def _flags(self, architecture: str, target: str | None) -> list[str]:
         headers, folder = self.headers(architecture).folder, self.source.parent
         flags = [*FLAGS, f"-I{folder}", "-isystem", str(headers)]
         flags += self.compiler.system_headers(architecture)
         # None of this machine's paths reach the object.
-        places = {str(path): f"include{at}" for at, path in enumerate(_folders(self.cflags))}
-        places |= {str(headers): "include", str(folder): "."}
-        flags += [f"-ffile-prefix-map={path}={name}" for path, name in places.items()]
+        places = {str(path): name for path, name in self._places.items()}
+        flags += [
+            f"-ffile-prefix-map={path}={name}" for path, name in places.items() if "=" not in path
+        ]
         flags += ["-ffile-compilation-dir=."]
         if target:
             flags.append(f"-D{_macro(target)}")
         return [*flags, *self.cflags]
+
+    def name_of(self, path: Path) -> str:
+        """Name a file that was read, in a way that is the same on every machine."""
+        for folder, name in reversed(self._places.items()):
+            if path.is_relative_to(folder):
+                inside = str(path.relative_to(folder))
+                return inside if name == _SOURCE else f"{name}/{inside}"
+        return f"system/{path.name}"
 
     def own_files(self, text: str) -> list[Path]:
         """List the files of preprocessed text that are neither ours nor the system's."""
@@ -148,16 +177,30 @@ class Workbench:
         ]
 
 
-def _folders(cflags: Sequence[str]) -> list[str]:
-    """List the absolute folders that flags add to the compiler's search."""
+def _absolute(cflags: Sequence[str]) -> list[str]:
+    """Make the paths in flags absolute, since the compiler runs in another folder."""
+    flags: list[str] = []
+    for flag in cflags:
+        before = flags[-1] if flags else ""
+        match = _PATH_FLAG.fullmatch(flag)
+        if before in _PATH_FLAGS:
+            flags.append(str(Path(flag).absolute()))
+        elif match:
+            flags.append(match[1] + str(Path(match[2]).absolute()))
+        else:
+            flags.append(flag)
+    return flags
+
+
+def _folders(cflags: Sequence[str]) -> list[Path]:
+    """List the folders that flags add to the compiler's search."""
     found = []
-    for at, flag in enumerate(cflags):
-        path = re.sub(r"^-(I|isystem|iquote|idirafter)=?", "", flag)
-        if not path and at + 1 < len(cflags):
-            path = cflags[at + 1]
-        if flag.startswith(("-I", "-i")) and path.startswith("/"):
-            found.append(path)
-    return found
+    for before, flag in pairwise(["", *cflags]):
+        match = _PATH_FLAG.fullmatch(flag)
+        path = flag if before in _PATH_FLAGS else match[2] if match else ""
+        if path and (folder := Path(path)).is_dir():
+            found.append(folder)
+    return list(dict.fromkeys(found))
 
 
 def compile_objects(

@@ -238,18 +238,11 @@ def _contradicted(notes: Annotations) -> list[str]:
 
 def _inputs(bench: Workbench, text: str) -> dict[str, str]:
     """Hash what was read; names are those that the compiler was told, not this machine's."""
-    folders = [(one.folder, "include/") for one in bench.laid_out()] + [(bench.source.parent, "")]
     inputs: dict[str, str] = {}
-    for name in scanner.files(text):
-        path = Path(name)
-        for folder, prefix in folders:
-            if path.is_relative_to(folder):
-                key = prefix + str(path.relative_to(folder))
-                break
-        else:
-            key = f"system/{path.name}"
+    for path in map(Path, scanner.files(text)):
         if bench.compiler.resources and path.is_relative_to(bench.compiler.resources):
             continue  # the compiler's own: its version stands for them
         if path.is_file():  # #line may name anything
-            inputs[_printable(key)] = f"sha256:{sha256(path.read_bytes()).hexdigest()}"
+            digest = sha256(path.read_bytes()).hexdigest()
+            inputs[_printable(bench.name_of(path))] = f"sha256:{digest}"
     return dict(sorted(inputs.items()))

@@ -112,9 +112,10 @@ def _clangs_on_path() -> list[str]:
 
 def _probe(name: str, *driver: str) -> tuple[int, Compiler] | None:
     """Ask a clang for its version and whether it has the bpf target."""
-    path = shutil.which(name)
-    if path is None:
+    found = shutil.which(name)
+    if found is None:
         return None
+    path = str(Path(found).absolute())  # it is run in other folders
     version = _ask(path, *driver, "--version")
     match = _VERSION.search(version)
     targets = _ask(path, *driver, "--print-targets")

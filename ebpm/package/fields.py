@@ -22,9 +22,6 @@ class Fields:
     def __init__(self, data: Any, place: str) -> None:  # noqa: ANN401  # JSON
         if not isinstance(data, dict):
             raise InvalidPackage(f"{place} is not an object")
-        for key in data:
-            if not isinstance(key, str):
-                raise InvalidPackage(f"{place} has a key that is not text: {key!r}")
         self.place = place
         self.rest: dict[str, Any] = dict(data)
 

@@ -149,6 +149,26 @@ def test_a_type_that_contains_itself_is_refused() -> None:
         grafted(base(), source, 1)
 
 
+def test_a_qualifier_of_itself_behind_a_pointer_is_refused() -> None:
+    source = Types()
+    pointer = source.pointer(2)
+    source.const(2)
+    with pytest.raises(InvalidBtf, match="too deeply"):
+        grafted(base(), source, pointer)
+
+
+def test_a_forward_declaration_is_added_once() -> None:
+    into = base()
+    there = into.add(t.KIND_FWD, "task_struct")
+    source = Types()
+    task = source.struct("task_struct", 4)
+    again = source.struct("task_struct", 8)
+    members = [source.pointer(task), source.pointer(source.const(task)), source.pointer(again)]
+    event = source.struct("event", 24, *[(f"m{at}", of, 64 * at) for at, of in enumerate(members)])
+    btf = grafted(into, source, event)
+    assert [at for at, _ in btf.of_kind(t.Forward)] == [there]
+
+
 def test_functions_behind_pointers_keep_their_parameters() -> None:
     source, number, known = source_with_known()
     callback = source.function_type(number, ("k", source.pointer(known)), ("x", number))

@@ -10,7 +10,12 @@ from typing import Any
 
 import pytest
 
+from ebpm.btf.canonical import Extension
+from ebpm.btf.elf import read_elf
+from ebpm.btf.parse import Btf
+from ebpm.btf.types import Function, Struct
 from ebpm.build import pack
+from ebpm.build.compile import Workbench
 from ebpm.build.pack import BuildResult, find_source
 from ebpm.errors import (
     BuildFailed,
@@ -258,6 +263,41 @@ def test_an_object_holds_no_path_of_the_machine() -> None:
             assert path.encode() not in data
 
 
+def test_an_object_does_not_depend_on_the_folder_one_stands_in(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The compiler copies lines of files that it finds; relative names it seeks where it runs."""
+    files: dict[str, str | bytes] = {
+        "tool.bpf.c": HEAD + "#include <code.h>\nint x;\n" + program("return twice(x);"),
+        "inc/code.h": "static inline int twice(int n) { return n + n; }\n",
+    }
+    sources.write(tmp_path, files)
+    made = []
+    for folder, flag in (
+        (tmp_path, "-Iinc"),
+        (tmp_path / "inc", "-I."),
+        (Path("/"), f"-I{tmp_path}/inc"),
+    ):
+        monkeypatch.chdir(folder)
+        result = pack.build(tmp_path / "tool.bpf.c", compiler=sources.compiler(), cflags=[flag])
+        made.append(result.package)
+    assert made[0].objects == made[1].objects == made[2].objects
+    assert made[0].build is not None
+    assert made[2].build is not None
+    assert made[0].build.inputs == made[2].build.inputs
+    assert b"return twice(x);" in made[0].objects[0].data
+    assert b"static inline int twice" in made[0].objects[0].data
+
+
+def test_code_of_the_compilers_own_headers_leaves_no_path() -> None:
+    text = HEAD + "#include <linux/swab.h>\nunsigned x;\n" + program("__swahw32s(&x);")
+    data = build(text).package.objects[0].data
+    resources = sources.compiler().resources
+    assert resources is not None
+    assert str(resources).encode() not in data
+    assert b"compiler/libc/include/any-linux-any/linux/swab.h" in data
+
+
 def test_a_folder_given_with_a_flag_does_not_reach_the_object(tmp_path: Path) -> None:
     code = "static inline int helper(int *p) { return p ? *p : 0; }\n"
     sources.write(tmp_path, {"include/helper.h": code})
@@ -425,6 +465,20 @@ def test_an_event_that_only_the_code_mentions_is_described_and_the_object_stays_
     assert b"__ebpm_export" not in package.objects[0].data
 
 
+def test_line_and_function_information_of_an_object_with_added_types_is_right() -> None:
+    elf = read_elf(local().objects[0].data)
+    section, extra = elf.section(".BTF"), elf.section(".BTF.ext")
+    assert section is not None
+    assert extra is not None
+    btf, extension = Btf(section.data), Extension("<", extra.data)
+    kinds = [btf[extension.word(at)] for at in extension.types]
+    assert {one.name for one in kinds if isinstance(one, Function)} == {"run"}
+    assert {one.name for one in kinds if isinstance(one, Struct)} == {"task_struct"}
+    texts = {btf.string(extension.word(at)) for at in extension.strings}
+    assert {"src/local.bpf.c", "tp/sched/sched_process_exec"} <= texts
+    assert "	__builtin_memset(e, 0, sizeof(*e));" in texts
+
+
 @pytest.mark.needs("bpf")
 def test_an_object_with_added_types_is_loaded() -> None:
     from ebpm.runtime.libbpf.binding import BpfObject, Libbpf
@@ -509,9 +563,14 @@ def test_each_of_several_buffers_says_what_it_carries() -> None:
 
 
 def test_a_struct_inside_a_function_is_left_out_with_a_remark() -> None:
-    made = build(HEAD + buffer() + program("struct inner { int a; };" + send("struct inner")))
+    body = "struct inner { int a; };" + send("struct inner")
+    made = build(HEAD + buffer() + program(body))
     assert exports(made.package) == {}
     assert "struct inner has no type information" in made.warnings
+    text = HEAD + buffer() + buffer("other") + "struct outer { int b; };\n"
+    both = build(text + program(body + send("struct outer", "other")))
+    assert exports(both.package) == {"outer": ["b"]}
+    assert "struct inner has no type information" in both.warnings
 
 
 def test_a_package_without_buffers_exports_nothing() -> None:
@@ -583,6 +642,13 @@ def test_a_vmlinux_header_of_ones_own_is_used() -> None:
     assert given.build is not None
     assert given.build.inputs["include/vmlinux.h"] == beside.build.inputs["vmlinux.h"]
     assert given.objects == beside.objects
+
+
+def test_files_beside_the_source_are_its_own_wherever_it_lies() -> None:
+    names = ["/usr/src/tool/tool.bpf.c", "/usr/src/tool/inc/a.h", "/usr/include/b.h", "/home/c.h"]
+    text = "".join(f'# 1 "{name}"\n' for name in names)
+    with Workbench(Path(names[0]), sources.compiler()) as bench:
+        assert [str(path) for path in bench.own_files(text)] == [*names[:2], names[3]]
 
 
 def test_a_source_that_names_a_file_that_is_not_there_is_built() -> None:

@@ -111,7 +111,8 @@ def test_members_have_their_last_name_and_their_comments() -> None:
     found = one(
         """struct event {
 	/// before pid
-	int pid; ///< after pid
+	int pid ///< after pid
+	;
 	char comm[SIZE] __attribute__((aligned(8))); /// command
 	unsigned low : 3, high : WIDTH; /** both */
 	struct { int deep; /// not ours

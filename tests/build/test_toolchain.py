@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -90,6 +91,15 @@ def test_no_compiler_at_all_names_the_two_ways_to_get_one(clang: Callable[..., P
         find_compiler()
     assert "pip install 'ebpm[build]'" in caught.value.hint
     assert "apt install clang" in caught.value.hint
+
+
+def test_a_broken_ziglang_is_passed_over(
+    clang: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = SimpleNamespace(__file__=str(tmp_path / "ziglang" / "__init__.py"))
+    monkeypatch.setitem(sys.modules, "ziglang", broken)
+    usable = clang("clang", "clang version 18.1.0")
+    assert find_compiler().command == (str(usable),)
 
 
 def test_a_clang_that_hangs_or_prints_rubbish_is_none(

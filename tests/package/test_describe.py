@@ -111,6 +111,21 @@ def test_maps_are_read_from_their_definitions_in_the_order_of_the_source() -> No
     assert (second.name, second.type, second.key_type) == ("late", 27, None)
 
 
+def test_maps_of_maps_and_operations_of_the_kernel_are_maps_too() -> None:
+    types = Types()
+    number = types.integer()
+    inner = types.pointer(types.array(number, 2))
+    values = types.array(types.pointer(types.struct("", 8, ("type", inner, 0))), 0)
+    kind = types.pointer(types.array(number, 13))
+    definition = types.struct("", 8, ("type", kind, 0), ("values", values, 64))
+    outer = types.variable("outer", definition)
+    operations = types.variable("dummy_ops", types.struct("bpf_dummy_ops", 16))
+    types.section(".maps", 0, (outer, 0, 8))
+    types.section(".struct_ops.link", 0, (operations, 0, 16))
+    facts = describe(elf([Sec(".BTF", types.raw()), Sec(".maps", bytes(8))]))
+    assert {(one.name, one.type) for one in facts.maps} == {("outer", 13), ("dummy_ops", 26)}
+
+
 def test_a_map_that_is_no_struct_is_refused() -> None:
     types = Types()
     types.section(".maps", 0, (types.variable("m", types.integer()), 0, 4))

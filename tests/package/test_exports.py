@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from typing import Any
 
 import pytest
@@ -186,6 +187,20 @@ def test_the_size_that_is_reserved_tells_the_struct() -> None:
 def test_the_size_that_is_submitted_tells_the_struct() -> None:
     assert guessed(load(1, "events"), move(3, 16), helper(OUTPUT)) == {"events": ["large"]}
     assert guessed(load(2, "other"), move(5, 4), helper(PERF_OUTPUT)) == {"other": ["small"]}
+
+
+def test_the_code_of_big_endian_machines_is_read() -> None:
+    types = Types(">")
+    number = types.integer()
+    types.section(".maps", 0, (types.map("events", RINGBUF), 0, 16))
+    pointer = types.pointer(types.struct("event", 16, ("x", number, 0)))
+    types.section(".bss", 0, (types.variable("v", pointer), 0, 8))
+    code = struct.pack(">BBhi8x BBhi BBhi", LOAD, 0x10, 0, 0, MOV, 0x20, 0, 16, CALL, 0, 0, RESERVE)
+    sections = [Sec("tp/x", code, flags=2 | EXEC), Sec(".BTF", types.raw()), Sec(".bss", bytes(8))]
+    symbols = [Sym("events", 0xFFF1)]
+    data = elf(sections, symbols, [Rel("tp/x", [(0, "events", 1)])], order=">")
+    facts = describe(data)
+    assert inferred_types(facts) == {"events": [pointer - 1]}
 
 
 def test_a_map_kept_in_a_register_over_calls_is_known() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 import subprocess
+import sys
 import tarfile
 import tempfile
 from collections.abc import Iterator
@@ -99,6 +100,8 @@ def fetch(folder: Path) -> None:
     ]
     if absent:
         folder.mkdir(parents=True, exist_ok=True)
+        names = ", ".join(source.name for source in absent)
+        print(f"== fetching the sources of {names}", file=sys.stderr, flush=True)
         with tempfile.TemporaryDirectory(dir=folder) as name:
             temporary = Path(name)
             _download(absent, temporary)

@@ -122,9 +122,8 @@ def alice(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make uid 1000 a user with a home."""
 
     def look_up(uid: int) -> object:
-        if uid == 1000:
-            return type("user", (), {"pw_dir": "/home/alice"})
-        raise KeyError(uid)
+        homes = {0: "/root", 1000: "/home/alice"}
+        return type("user", (), {"pw_dir": homes[uid]})
 
     monkeypatch.setattr("pwd.getpwuid", look_up)
 

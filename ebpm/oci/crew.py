@@ -12,7 +12,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 _WORKERS = 4
-_GRACE = 2.0  # seconds that the others have to stop after an error
+_GRACE = 1.0  # seconds that the others have to stop after an error
 
 
 class Cancelled(Exception):  # never reaches anybody: the first error does

@@ -65,7 +65,8 @@ def is_loopback(netloc: str) -> bool:
 
 def is_among(netloc: str, hosts: Collection[str]) -> bool:
     """Whether a host is listed, with its port or without any."""
-    return netloc.lower() in hosts or _hostname(netloc) in hosts
+    known = {host.lower() for host in hosts}
+    return netloc.lower() in known or _hostname(netloc) in known
 
 
 def _hostname(netloc: str) -> str:

@@ -44,14 +44,12 @@ class Authorizer:
         http: how token servers are reached.
         host: the registry.
         find: looks up who we are at a host, for a repository.
-        strict: the credential must be accepted: nothing is read as nobody instead.
     """
 
-    def __init__(self, http: Http, host: str, find: Find, *, strict: bool = False) -> None:
+    def __init__(self, http: Http, host: str, find: Find) -> None:
         self._http = http
         self._host = host
         self._find = find
-        self._strict = strict
         self._headers: dict[str, _Header] = {}  # by scope; "" for Basic, which has none
         self._challenges: list[Challenge] = []  # the last ones, to renew a token before it ends
         self._credentials: dict[str, Credential | None] = {}  # by repository
@@ -121,7 +119,7 @@ class Authorizer:
             if answer.status not in (400, 401, 403):
                 return self._read_token(answer, asked)
             words = said(answer)
-        if credential and scope.endswith(":pull") and not self._strict:
+        if credential and scope.endswith(":pull"):
             # A stale password must not stop anybody from reading what is public.
             with self._ask(realm, service, scope, None) as answer:
                 if answer.status not in (400, 401, 403):

@@ -88,11 +88,12 @@ class RegistryClient:
             AuthenticationFailed: it is not accepted; nothing is kept.
         """
         host = host.lower()
-        authorizer = Authorizer(self._http, host, lambda *_: credential, strict=True)
+        authorizer = Authorizer(self._http, host, lambda *_: credential)
         header = credential.basic  # for a registry that lets everybody in, and looks at it if given
         with self._probe(host, None) as answer:
             if answer.status == 401:
                 challenges = parse_challenges(answer.headers.get("WWW-Authenticate", ""))
+                # Without a scope: the one that a challenge names may be anybody's to read.
                 header = authorizer.answer(challenges, "", None) or header
             else:
                 _expect_registry(host, answer)

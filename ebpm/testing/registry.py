@@ -43,7 +43,7 @@ class RegistryServer:
                 self._http.socket, server_side=True, do_handshake_on_connect=False
             )
         self._thread = threading.Thread(
-            target=self._http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
+            target=self._http.serve_forever, kwargs={"poll_interval": 0.005}, daemon=True
         )
 
     @property

@@ -5,10 +5,12 @@ import os
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ebpm.cache.blobs import replace_file
+from ebpm.cache.index import read_index
 from ebpm.cache.layout import Layout
 from ebpm.errors import (
     DigestMismatch,
@@ -265,6 +267,29 @@ def test_a_foreign_layout_with_a_damaged_index_is_said_to_be_damaged(root: Path)
 def test_a_foreign_layout_gets_no_files_of_ours(root: Path) -> None:
     add(Layout.create(str(root)), "x:1")
     assert set(os.listdir(root)) == {"oci-layout", "index.json", "blobs", "ingest"}
+
+
+def test_two_writers_at_once_do_not_lose_a_name(
+    root: Path, store: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = add(store, "x:1")
+
+    def slow(*arguments: Any, **options: Any) -> Any:
+        index = read_index(*arguments, **options)
+        time.sleep(0.05)
+        return index
+
+    monkeypatch.setattr("ebpm.cache.layout.read_index", slow)
+    threads = [
+        threading.Thread(target=store.tag_all, args=({name: one},)) for name in ("a:1", "b:1")
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert {item["annotations"][REF_NAME] for item in index_of(root)["manifests"]} == {
+        *("x:1", "a:1", "b:1")
+    }
 
 
 @pytest.mark.parametrize("moment", ["reference", "index"])

@@ -180,10 +180,10 @@ def test_a_pull_that_is_stopped_leaves_the_store_as_it_was(
     assert is_whole(store())
 
 
-@pytest.mark.parametrize("size", [100_000, 6 << 20], ids=["small", "large"])
-def test_a_push_that_is_stopped_names_nothing(ebpm: Ebpm, size: int) -> None:
+@pytest.mark.parametrize("sizes", [[], [100_000], [6 << 20]], ids=["one", "small", "large"])
+def test_a_push_that_is_stopped_names_nothing(ebpm: Ebpm, sizes: list[int]) -> None:
     with registry_server() as server:
-        source, root = artifact(os.urandom(size), os.urandom(size))
+        source, root = artifact(*map(os.urandom, sizes))
         name = f"{server.host}/tools/x:1"
         copy(source, root, Workspace().store(), name)
         server.faults.status_for = lambda request: (

@@ -68,9 +68,12 @@ def test_a_thread_that_hangs_holds_up_neither_an_error_nor_the_end_of_the_proces
 import threading, time
 from ebpm.oci import crew
 crew._GRACE = 0.2
+begun = threading.Event()
 def work(number):
     if number:
+        begun.set()
         threading.Event().wait()  # for ever
+    begun.wait()
     raise ValueError
 try:
     crew.Crew(work).run([0, 1, 2])

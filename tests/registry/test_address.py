@@ -84,6 +84,7 @@ def test_hosts_may_be_listed_with_their_port_or_without_any() -> None:
     assert is_among("reg.lan:5000", ["reg.lan:5000"])
     assert is_among("reg.lan:5000", ["reg.lan"])
     assert is_among("Reg.LAN", ["reg.lan"])
+    assert is_among("reg.lan:5000", ["Reg.LAN:5000"])
     assert not is_among("reg.lan:5001", ["reg.lan:5000"])
     assert not is_among("other.lan", ["reg.lan"])
 

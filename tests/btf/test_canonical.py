@@ -68,6 +68,21 @@ def test_any_numbering_of_the_same_types_gives_the_same_bytes(order: str) -> Non
     assert len(forms) == 1
 
 
+def test_the_order_of_a_sections_variables_is_that_of_their_places_and_names() -> None:
+    forms = set()
+    for order in ((0, 1, 2), (2, 1, 0), (1, 0, 2)):
+        types = Types()
+        number = types.integer()
+        made = [types.variable(name, number) for name in ("z", "b", "a")]
+        types.section(".bss", 0, *[(made[at], 4 if at == 2 else 0, 4) for at in order])
+        forms.add(canonical(types.btf(), None)[0])
+    (form,) = forms
+    btf = Btf(form)
+    (section,) = [found for _, found in btf.of_kind(t.DataSection)]
+    names = [btf[entry.type].name for entry in section.entries]  # type: ignore[union-attr]
+    assert names == ["b", "z", "a"]
+
+
 def test_variables_of_one_name_keep_their_order() -> None:
     types = Types()
     first, second = types.integer("a"), types.integer("b")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ebpm.btf.elf import STB_WEAK, STT_FUNC, STT_SECTION, read_elf
 from ebpm.errors import InvalidObject
 from tests.strategies import examples
-from tests.synthetic import ALLOC, EXEC, NOBITS, Rel, Sec, Sym, elf, instruction
+from tests.synthetic import ALLOC, EXEC, NOBITS, REL, Rel, Sec, Sym, elf, instruction
 
 SMALL = elf(
     [
@@ -64,6 +64,13 @@ def test_sections_symbols_and_relocations_are_read_in_both_byte_orders(order: st
 
 def test_a_section_that_is_not_there_is_none() -> None:
     assert read_elf(SMALL).section(".BTF") is None
+
+
+def test_half_a_relocation_at_the_end_is_passed_over() -> None:
+    found = read_elf(
+        elf([Sec("x", b"12"), Sec(".relx", bytes(16) + b"half", REL, info=3, entry=16)])
+    )
+    assert [one.offset for one in found.relocations(found.sections[3])] == [0]
 
 
 def test_an_unknown_section_type_keeps_its_number() -> None:

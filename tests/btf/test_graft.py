@@ -169,6 +169,19 @@ def test_a_forward_declaration_is_added_once() -> None:
     assert [at for at, _ in btf.of_kind(t.Forward)] == [there]
 
 
+def test_a_forward_union_is_no_forward_struct() -> None:
+    into = base()
+    into.pointer(into.add(t.KIND_FWD, "x"))
+    source = Types()
+    union = source.pointer(source.add(t.KIND_FWD, "x", flag=True))
+    btf = grafted(into, source, source.struct("event", 8, ("m", union, 0)))
+    assert sorted(repr(found) for _, found in btf.of_kind(t.Forward)) == [
+        "Forward(name='x', union=False)",
+        "Forward(name='x', union=True)",
+    ]
+    assert len(list(btf.of_kind(t.Pointer))) == 3
+
+
 def test_functions_behind_pointers_keep_their_parameters() -> None:
     source, number, known = source_with_known()
     callback = source.function_type(number, ("k", source.pointer(known)), ("x", number))

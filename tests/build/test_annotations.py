@@ -195,6 +195,8 @@ def test_the_tools_documentation_stands_on_its_license(tmp_path: Path, name: str
         ("/// a\n#define X\nint pid;", None),
         ("/// a\n#include <x.h>\nint pid;", None),
         ("/// a\n#pragma unroll\nint pid;", None),
+        ("/// a\nint pid;\n#define X\n", "a"),
+        ("#define X\n/// a\nint pid;", "a"),
         ("/// banner\n\n/// a\nint pid;", "a"),
         ("/// a\n/// b\nint pid;", "a b"),
         ("/** a */\n/** b */\nint pid;", "a b"),

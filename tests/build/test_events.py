@@ -40,7 +40,16 @@ def used(body: str, *, outside: str = "") -> dict[str, list[str]]:
         "struct event volatile e; bpf_xdp_output(ctx, &rb, 0, &e, sizeof(struct event));",
         "event_t *e = bpf_ringbuf_reserve(&rb, sizeof(*e), 0);",
         "event_t e = {}; bpf_ringbuf_output(&rb, &e, sizeof(event_t), 0);",
-        "again_t *e = bpf_ringbuf_reserve(&rb, sizeof(again_t), 0);",
+        "again_t *e = get(); bpf_ringbuf_output(&rb, buf, sizeof(*e), 0);",
+        "void *p = bpf_ringbuf_reserve(&rb, sizeof(struct event) + len, 0);",
+        "void *p = bpf_ringbuf_reserve(&rb, sizeof global, 0);",
+        "bpf_ringbuf_output(&rb, buf, sizeof(struct event), 0);",
+        "bpf_perf_event_output(ctx, &rb, 0, buf, sizeof(struct event));",
+        "bpf_skb_output(ctx, &rb, 0, buf, sizeof(struct event));",
+        "bpf_xdp_output(ctx, &rb, 0, buf, sizeof(struct event));",
+        "struct other o; bpf_ringbuf_output(&rb, &o, sizeof(struct event), 0);",
+        "struct event *e = f(); odd_order(0, len, e);",
+        "odd_order(0, sizeof(struct event), buf);",
         "struct event *e = reserve_buf(sizeof(*e));",
         "struct event *e = f(); submit_buf(ctx, e, sizeof(*e));",
         "struct event *e = f(); submit_buf(ctx, e, len);",
@@ -57,6 +66,7 @@ struct event global;
 static void *reserve_buf(unsigned long size) { return bpf_ringbuf_reserve(&rb, size, 0); }
 static __attribute__((always_inline)) long submit_buf(void *ctx, void *buf, unsigned size)
 { return bpf_perf_event_output(ctx, &rb, 0, buf, size); }
+static long odd_order(int flags, unsigned n, void *d) { return bpf_ringbuf_output(&rb, d, n, 0); }
 static void send(void *ctx, struct event *e) { bpf_perf_event_output(ctx, &rb, 0, e, sizeof(*e)); }
 """
     assert used(body, outside=outside) == {"rb": ["struct event"]}
@@ -83,10 +93,19 @@ def test_a_nameless_struct_goes_by_its_typedef() -> None:
         "bpf_ringbuf_output();",
         "__u64 e; bpf_ringbuf_output(&rb, &e, sizeof(e), 0);",
         "event_p e = bpf_ringbuf_reserve(&rb, sizeof(*e), 0);",
+        "doubled(sizeof(struct event));",
+        "declared(sizeof(struct event));",
+        "bpf_ringbuf_output(&rb, elsewhere, len, 0);",
     ],
 )
 def test_a_call_that_says_nothing_of_a_struct_is_passed_over(body: str) -> None:
-    assert used(body, outside="typedef struct event *event_p;") == {}
+    outside = """
+typedef struct event *event_p;
+static int doubled(int n) { return bpf_ringbuf_output(&rb, buf, 2 * n, 0); }
+int declared(int n);
+static int f(void) { struct event *elsewhere = 0; return 0; }
+"""
+    assert used(body, outside=outside) == {}
 
 
 def test_each_buffer_has_its_own_structs_in_the_order_of_the_code() -> None:

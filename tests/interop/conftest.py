@@ -14,6 +14,12 @@ from tests.artifacts import client_for
 HTPASSWD = "alice:$2b$04$PQCWawXQJZ5YJreBGZoSq.0H4FgLgfIYzEJUGtQHpHdCLvM.ffsm.\n"
 
 
+@pytest.fixture(autouse=True)
+def _own_temporary_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep what oras-py leaves behind out of the machine's folder."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+
+
 @pytest.fixture
 def guarded_registry(tmp_path: Path) -> Iterator[str]:
     """Run Debian's docker-registry with a password, alice:secret."""

@@ -145,8 +145,15 @@ def slow() -> Iterator[tuple[RegistryServer, Descriptor]]:
         yield server, root
 
 
-@pytest.mark.parametrize("drip", [(1000, 0.05), (10, 30.0)], ids=["slow", "silent"])
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    ("number", "drip"),
+    [
+        (signal.SIGINT, (1000, 0.05)),
+        (signal.SIGINT, (10, 30.0)),  # so slow that it is silent
+        (signal.SIGTERM, (1000, 0.05)),
+        (signal.SIGKILL, (1000, 0.05)),
+    ],
+)
 def test_a_pull_that_is_stopped_leaves_the_store_as_it_was(
     ebpm: Ebpm,
     slow: tuple[RegistryServer, Descriptor],

@@ -34,10 +34,6 @@ class Derived:
         except OSError:
             return None
 
-    def path(self, kind: str, key: str) -> str:
-        """Tell where a file lies, for those who must hand its name on."""
-        return f"{self._root}/{kind}/{key}"
-
     def write(self, kind: str, key: str, data: bytes) -> bool:
         """Keep a file; False where that is not possible, which is nobody's error."""
         folder = f"{self._root}/{kind}"

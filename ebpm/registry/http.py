@@ -141,8 +141,9 @@ class Http:
                 silent = isinstance(error, requests.Timeout) and attempt >= _TIMEOUT_TRIES
                 last = attempt == tries or silent or spent > self.settings.patience
                 if last or is_final(error):
-                    host = split(url).netloc.rpartition("@")[2]
-                    raise RegistryUnreachable(f"cannot reach {host}: {reason(error)}") from None
+                    raise RegistryUnreachable(
+                        f"cannot reach {_host_of(error, url)}: {reason(error)}"
+                    ) from None
             else:
                 if answer.status not in RETRY_STATUSES or attempt == tries:
                     return answer
@@ -230,6 +231,12 @@ class Http:
                 f"a credential would go to {host} over plain http",
                 hint="use https, or `ebpm logout` to go without a credential",
             )
+
+
+def _host_of(error: requests.RequestException, url: str) -> str:
+    """Tell which host could not be reached: a redirect may have led elsewhere."""
+    asked = error.request.url if error.request is not None else None
+    return split(asked or url).netloc.rpartition("@")[2]
 
 
 def _proxies(url: str) -> dict[str, str]:

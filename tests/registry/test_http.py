@@ -333,6 +333,13 @@ def redirecting(location: str) -> Iterator[RegistryServer]:
         yield server
 
 
+def test_a_redirect_to_where_nobody_is_names_that_place(http: Http) -> None:
+    nowhere = refused_url()
+    with redirecting(nowhere) as server, pytest.raises(RegistryUnreachable) as caught:
+        http.request("GET", f"{server.url}/v2/")
+    assert nowhere.removeprefix("http://").rstrip("/") in caught.value.message
+
+
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_a_redirect_is_followed_to_another_host_without_the_credential(
     http: Http, server: RegistryServer, method: str

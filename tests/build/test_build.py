@@ -289,6 +289,15 @@ def test_an_object_does_not_depend_on_the_folder_one_stands_in(
     assert b"static inline int twice" in made[0].objects[0].data
 
 
+def test_code_of_libbpfs_headers_has_its_lines_too() -> None:
+    jumps = "struct { __uint(type, BPF_MAP_TYPE_PROG_ARRAY); __uint(max_entries, 1);"
+    jumps += ' __type(key, __u32); __type(value, __u32); } jumps SEC(".maps");\n'
+    text = HEAD + jumps + program("bpf_tail_call_static(ctx, &jumps, 0);")
+    data = build(text).package.objects[0].data
+    assert b"include/bpf/bpf_helpers.h" in data
+    assert b"asm volatile(" in data
+
+
 def test_code_of_the_compilers_own_headers_leaves_no_path() -> None:
     text = HEAD + "#include <linux/swab.h>\nunsigned x;\n" + program("__swahw32s(&x);")
     data = build(text).package.objects[0].data
@@ -645,10 +654,12 @@ def test_a_vmlinux_header_of_ones_own_is_used() -> None:
 
 
 def test_files_beside_the_source_are_its_own_wherever_it_lies() -> None:
-    names = ["/usr/src/tool/tool.bpf.c", "/usr/src/tool/inc/a.h", "/usr/include/b.h", "/home/c.h"]
-    text = "".join(f'# 1 "{name}"\n' for name in names)
-    with Workbench(Path(names[0]), sources.compiler()) as bench:
-        assert [str(path) for path in bench.own_files(text)] == [*names[:2], names[3]]
+    own = ["/usr/src/tool/tool.bpf.c", "/usr/src/tool/inc/a.h", "/home/c.h"]
+    with Workbench(Path(own[0]), sources.compiler()) as bench:
+        foreign = [f"{bench.headers('amd64').folder}/vmlinux.h", "/usr/include/b.h"]
+        foreign.append(f"{sources.compiler().resources}/include/stddef.h")
+        text = "".join(f'# 1 "{name}"\n' for name in [*foreign, *own])
+        assert [str(path) for path in bench.own_files(text)] == own
 
 
 def test_a_source_that_names_a_file_that_is_not_there_is_built() -> None:

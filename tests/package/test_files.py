@@ -168,6 +168,21 @@ def test_metadata_that_is_malformed_is_refused_by_the_place(
         parse(composed(changed(path, value)))
 
 
+def test_what_the_metadata_does_not_say_is_as_eunomia_bpf_has_it() -> None:
+    meta = changed("bpf_skel.maps.0.sample", {"interval": 5})
+    package = parse(composed(meta))
+    (one,), (program,) = package.maps, package.programs
+    assert one.sample is not None
+    assert (one.sample.type, one.sample.unit, one.sample.clear_map) == (
+        "default_kv",
+        "(unit)",
+        False,
+    )
+    assert (one.mmaped, one.export, one.interpreter, one.data) == (False, None, None, ())
+    assert program.link
+    assert (package.multiple_exports, package.exports, package.settings) == (False, (), {})
+
+
 def test_a_newer_major_version_of_the_metadata_is_refused_and_a_newer_minor_one_is_not() -> None:
     with pytest.raises(SchemaTooNew, match=r"version 2\.0, newer than ours") as caught:
         parse(composed(changed("ebpm_schema", "2.0")))

@@ -92,6 +92,19 @@ def test_what_is_no_document_is_refused_with_the_reason(data: bytes, says: str) 
         read_json_or_yaml(data, "here")
 
 
+@pytest.mark.parametrize("opening", ["[", "- ", '{"a":'])
+def test_lists_and_objects_may_be_nested_sixty_four_deep(opening: str) -> None:
+    closing = {"[": "]", "- ": "", '{"a":': "}"}[opening]
+    inner = "1" if opening != "[" else ""
+    for depth, fits in ((64, True), (66, False)):
+        data = (opening * depth + inner + closing * depth).encode()
+        if fits:
+            assert read_json_or_yaml(data, "here")
+        else:
+            with pytest.raises(InvalidPackage, match="nested too deeply"):
+                read_json_or_yaml(data, "here")
+
+
 def test_json_alone_does_not_fall_back_to_yaml() -> None:
     assert read_json(b'{"a": 1}', "here") == {"a": 1}
     with pytest.raises(InvalidPackage, match="here is not JSON"):

@@ -62,7 +62,7 @@ def test_a_library_that_is_not_there_says_what_to_install() -> None:
 
 
 def test_a_library_that_is_another_one_is_refused() -> None:
-    with pytest.raises(LibbpfMissing, match="older than libbpf 1.0"):
+    with pytest.raises(LibbpfMissing, match=r"older than libbpf 1\.0"):
         Libbpf("libc.so.6")
 
 

@@ -25,6 +25,7 @@ def test_an_architecture_without_types_is_refused_with_those_that_have_some() ->
     assert "amd64" in caught.value.hint
 
 
+@pytest.mark.needs("compiler")  # whose set-up brings libbpf's headers as well
 def test_headers_are_laid_out_and_taken_away_again() -> None:
     with header_set("arm64") as made:
         assert (made.folder / "vmlinux.h").read_bytes() == kernel_types("arm64")
@@ -34,6 +35,7 @@ def test_headers_are_laid_out_and_taken_away_again() -> None:
     assert (libbpf_headers() / "bpf_helpers.h").exists()  # only the link to them is gone
 
 
+@pytest.mark.needs("compiler")
 def test_types_of_ones_own_replace_the_committed_ones() -> None:
     with header_set("sparc", b"typedef int own;") as made:
         assert (made.folder / "vmlinux.h").read_bytes() == b"typedef int own;"

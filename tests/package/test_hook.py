@@ -51,7 +51,7 @@ def test_a_sections_first_word_says_who_attaches_it(section: str, kind: str) -> 
         ("dev=eth0,flags=0x2", "xdp", {"dev": "eth0", "flags": 2}),
         ("tc/egress,dev=2,handle=7", "tc/egress", {"dev": "2", "handle": 7}),
         ("tc,direction=custom,parent=0x10", "tc", {"direction": "custom", "parent": 16}),
-        ("uprobe//tmp/a=b:f", "uprobe//tmp/a=b:f", {}),
+        ("uprobe//opt/a=b:f", "uprobe//opt/a=b:f", {}),
         ("xdp,dev=", "xdp", {"dev": ""}),
     ],
 )  # fmt: skip

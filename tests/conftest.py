@@ -41,7 +41,13 @@ def _own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.M
     monkeypatch.setenv("EBPM_CACHE", str(home / "cache"))
     monkeypatch.setenv("EBPM_CONFIG", str(home / "config.yaml"))
     monkeypatch.setenv("DOCKER_CONFIG", str(home / "docker"))
-    for name in ("REGISTRY_AUTH_FILE", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "SUDO_UID", "NO_COLOR"):
+    for name in (
+        "REGISTRY_AUTH_FILE",
+        "XDG_RUNTIME_DIR",
+        "XDG_CONFIG_HOME",
+        "SUDO_UID",
+        "NO_COLOR",
+    ):
         monkeypatch.delenv(name, raising=False)
 
 

@@ -121,14 +121,14 @@ def _docstring_lines(node: ast.FunctionDef) -> int:
 
 def test_a_long_module_is_still_long() -> None:
     for name in LONG_MODULES:
-        assert len((PACKAGE / name).read_text().splitlines()) > LONGEST_MODULE, f"{name} is short now"
+        assert len((PACKAGE / name).read_text().splitlines()) > LONGEST_MODULE, (
+            f"{name} is short now"
+        )
 
 
 def all_errors() -> list[type[EbpmError]]:
     found = [
-        one
-        for _, one in inspect.getmembers(errors, inspect.isclass)
-        if issubclass(one, EbpmError)
+        one for _, one in inspect.getmembers(errors, inspect.isclass) if issubclass(one, EbpmError)
     ]
     assert len(found) > 30
     return found

@@ -31,7 +31,8 @@ def workspace_for(target: Target, what: str, plain_http: bool) -> tuple[Workspac
 def push(words: tuple[str, ...], platform: str | None, plain_http: bool, as_json: bool) -> None:
     """Send a package to a registry.
 
-    REF is HOST/NAME[:TAG] in a registry, or oci:DIR[:TAG], a layout folder. SOURCE is any TARGET; without it, what the store has under REF is sent.
+    REF is HOST/NAME[:TAG] in a registry, or oci:DIR[:TAG], a layout folder. SOURCE is any TARGET;
+    without it, what the store has under REF is sent.
     """
     if len(words) > 2:
         raise click.UsageError("push takes [SOURCE] REF")

@@ -48,7 +48,7 @@ def add(layout: Layout, name: str, *layers: bytes) -> Descriptor:
     return copy(source, root, layout, name)
 
 
-# --- the folder -----------------------------------------------------------------------------------
+# --- the folder ----------------------------------------------------------------------------------
 
 
 def test_an_empty_store_is_a_valid_layout(root: Path, store: Layout) -> None:
@@ -106,7 +106,7 @@ def test_old_temporary_files_go_and_young_ones_stay(root: Path, store: Layout) -
     assert files_of(root, "ingest") == {"young"}
 
 
-# --- names ----------------------------------------------------------------------------------------
+# --- names ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("journal", [True, False])
@@ -187,7 +187,7 @@ def test_names_of_any_text_stay_inside_the_store(root: Path, store: Layout) -> N
     assert set(os.listdir(root.parent)) == {"store"}
 
 
-# --- index.json, which others read and write ------------------------------------------------------
+# --- index.json, which others read and write -----------------------------------------------------
 
 
 def test_other_tools_find_every_name_in_the_index(root: Path, store: Layout) -> None:
@@ -326,7 +326,7 @@ def test_a_damaged_reference_is_read_from_the_index(root: Path, store: Layout) -
     assert names_of(store) == ["x:1"]
 
 
-# --- taking away ----------------------------------------------------------------------------------
+# --- taking away ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("journal", [True, False])
@@ -426,7 +426,7 @@ def test_removal_waits_for_a_copy_that_is_under_way(root: Path, store: Layout) -
     assert is_whole(store)
 
 
-# --- damage ---------------------------------------------------------------------------------------
+# --- damage --------------------------------------------------------------------------------------
 
 
 def test_damaged_content_is_refused_on_reading(root: Path, store: Layout) -> None:

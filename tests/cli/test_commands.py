@@ -34,7 +34,7 @@ def stored(ebpm: Ebpm, sigsnoop: Path, work: Path) -> str:
     return "sigsnoop:latest"
 
 
-# --- the program -----------------------------------------------------------------------------------
+# --- the program ---------------------------------------------------------------------------------
 
 
 def test_the_version_is_told(ebpm: Ebpm) -> None:
@@ -65,7 +65,10 @@ def test_completion_is_printed(ebpm: Ebpm, shell: str) -> None:
 
 def test_completion_completes_commands_and_the_options_of_run(ebpm: Ebpm) -> None:
     environment = {**os.environ, "_EBPM_COMPLETE": "bash_complete"}
-    for words, index, expected in (("ebpm pu", 1, "plain,push"), ("ebpm run --du", 2, "--duration")):
+    for words, index, expected in (
+        ("ebpm pu", 1, "plain,push"),
+        ("ebpm run --du", 2, "--duration"),
+    ):
         done = subprocess.run(
             [sys.executable, "-m", "ebpm"],
             env={**environment, "COMP_WORDS": words, "COMP_CWORD": str(index)},
@@ -99,12 +102,21 @@ def test_output_to_nobody_is_no_error(stored: str) -> None:
     assert done.stderr == ""
 
 
-@pytest.mark.parametrize(("size", "text"), [(0, "0 B"), (999, "999 B"), (1500, "1.5 kB"), (2_000_000, "2.0 MB"), (5_000_000_000_000, "5000.0 GB")])
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1500, "1.5 kB"),
+        (2_000_000, "2.0 MB"),
+        (5_000_000_000_000, "5000.0 GB"),
+    ],
+)
 def test_sizes_for_people(size: int, text: str) -> None:
     assert size_text(size) == text
 
 
-# --- build -----------------------------------------------------------------------------------------
+# --- build ---------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -118,7 +130,9 @@ def sources(work: Path) -> Path:
 
 @pytest.mark.needs("compiler")
 def test_build_writes_beside_the_source_and_tags_in_the_store(ebpm: Ebpm, sources: Path) -> None:
-    done = ebpm.run("build", sources / "sigsnoop.bpf.c", sources / "sigsnoop.h", "-t", "sigsnoop:1.0")
+    done = ebpm.run(
+        "build", sources / "sigsnoop.bpf.c", sources / "sigsnoop.h", "-t", "sigsnoop:1.0"
+    )
     names = {path.name for path in sources.iterdir()}
     assert names == {
         *("sigsnoop.bpf.c", "sigsnoop.h"),
@@ -173,7 +187,7 @@ def test_a_compiler_that_is_none_is_refused(ebpm: Ebpm, work: Path) -> None:
     assert "/bin/true is not a clang with the bpf target" in done.stderr
 
 
-# --- the store -------------------------------------------------------------------------------------
+# --- the store -----------------------------------------------------------------------------------
 
 
 @pytest.mark.needs("compiler")
@@ -216,7 +230,9 @@ def test_inspect_shows_hooks_options_and_columns(ebpm: Ebpm, stored: str) -> Non
 @pytest.mark.needs("compiler")
 @pytest.mark.parametrize("name", ["package.json", "sigsnoop.skel.json", "sigsnoop.bpf.o"])
 def test_inspect_takes_files(ebpm: Ebpm, tools: Tools, name: str) -> None:
-    assert "tracepoint/syscalls/sys_enter_kill" in ebpm.run("inspect", tools("sigsnoop") / name).stdout
+    assert (
+        "tracepoint/syscalls/sys_enter_kill" in ebpm.run("inspect", tools("sigsnoop") / name).stdout
+    )
 
 
 @pytest.mark.needs("compiler")
@@ -240,7 +256,7 @@ def test_a_tag_that_is_no_reference_is_refused(ebpm: Ebpm, stored: str, name: st
     assert "error[invalid-reference]" in done.stderr
 
 
-# --- registries ------------------------------------------------------------------------------------
+# --- registries ----------------------------------------------------------------------------------
 
 
 @pytest.mark.needs("compiler", "docker-registry")
@@ -304,12 +320,11 @@ def test_a_mistake_is_named(ebpm: Ebpm, words: list[str], status: int, said: str
     assert "Traceback" not in done.stderr
 
 
-
 def test_a_login_that_nobody_knows_is_told_to_be_absent(ebpm: Ebpm) -> None:
     assert "there was no login" in ebpm.run("logout", "localhost:5000").stdout
 
 
-# --- what bad packages get -------------------------------------------------------------------------
+# --- what bad packages get -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -318,7 +333,11 @@ def test_a_login_that_nobody_knows_is_told_to_be_absent(ebpm: Ebpm) -> None:
         ("", 1, "invalid-package"),
         ("[]", 1, "invalid-package"),
         ("{}", 1, "invalid-package"),
-        ('{"bpf_object": "!!", "bpf_object_size": 1, "meta": {"bpf_skel": {"obj_name": "x"}}}', 1, "invalid-package"),
+        (
+            '{"bpf_object": "!!", "bpf_object_size": 1, "meta": {"bpf_skel": {"obj_name": "x"}}}',
+            1,
+            "invalid-package",
+        ),
         ("\x7fELF", 1, "invalid-object"),
     ],
 )

@@ -67,7 +67,9 @@ def test_a_misspelt_option_is_suggested_and_the_grammar_recalled() -> None:
     assert "after TARGET" in caught.value.hint
 
 
-@pytest.mark.parametrize(("text", "value"), [("1", 1.0), ("0.5s", 0.5), ("250ms", 0.25), ("2h", 7200.0)])
+@pytest.mark.parametrize(
+    ("text", "value"), [("1", 1.0), ("0.5s", 0.5), ("250ms", 0.25), ("2h", 7200.0)]
+)
 def test_durations(text: str, value: float) -> None:
     assert seconds(text) == value
 

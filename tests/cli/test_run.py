@@ -135,7 +135,7 @@ def test_libbpfs_log_is_shown_on_request(ebpm: Ebpm, sigsnoop: str) -> None:
     assert ebpm.run("run", "-d", "0.1s", sigsnoop, "--verbose").stderr.count("libbpf:") > 10
 
 
-# --- where tools come from -------------------------------------------------------------------------
+# --- where tools come from -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["package.json", "sigsnoop.skel.json", "sigsnoop.bpf.o"])
@@ -143,14 +143,14 @@ def test_a_file_of_any_form_runs(ebpm: Ebpm, tools: Tools, name: str) -> None:
     path = tools("sigsnoop") / name
     with signalling():
         done = ebpm.run("run", "-c", 1, path, "--filtered_pid", ME)
-    assert done.stdout.splitlines()[0].split() == "TIME PID TPID SIG RET COMM".split()
+    assert done.stdout.splitlines()[0].split() == ["TIME", "PID", "TPID", "SIG", "RET", "COMM"]
 
 
 @pytest.mark.parametrize("name", ["", "sigsnoop.bpf.c"])
 def test_a_source_or_its_folder_runs(ebpm: Ebpm, name: str) -> None:
     with signalling():
         done = ebpm.run("run", "-c", 1, ROOT / "index/tools/sigsnoop" / name, "-p", ME)
-    assert done.stdout.splitlines()[0].split() == "TIME PID TPID SIG RET COMM".split()
+    assert done.stdout.splitlines()[0].split() == ["TIME", "PID", "TPID", "SIG", "RET", "COMM"]
 
 
 def test_a_package_on_standard_input_runs(ebpm: Ebpm, sigsnoop: str) -> None:
@@ -251,7 +251,7 @@ def test_a_name_that_is_nearly_right_gets_the_nearest(ebpm: Ebpm, tools: Tools) 
     assert "the store has sigsnoop:1.0" in ebpm.run("run", "sigsnop", check=3).stderr
 
 
-# --- how it ends -----------------------------------------------------------------------------------
+# --- how it ends ---------------------------------------------------------------------------------
 
 
 def test_a_reader_that_leaves_ends_it_quietly(ebpm: Ebpm, sigsnoop: str) -> None:
@@ -348,7 +348,7 @@ def test_a_duration_ends_a_stalled_run_too(ebpm: Ebpm, tools: Tools) -> None:
     process.communicate()
 
 
-# --- the command after -- ----------------------------------------------------------------------------
+# --- the command after -- ------------------------------------------------------------------------
 
 
 def test_only_the_command_is_traced_while_it_runs(ebpm: Ebpm, sigsnoop: str) -> None:
@@ -388,7 +388,7 @@ def test_a_command_that_a_signal_ended_is_told_by_the_status(ebpm: Ebpm, sigsnoo
     ebpm.run("run", sigsnoop, "--", "sh", "-c", "kill -9 $$", check=137)
 
 
-# --- surroundings ------------------------------------------------------------------------------------
+# --- surroundings --------------------------------------------------------------------------------
 
 
 HOSTILE = "a\x1b[31m\n\u202e\xff?"
@@ -402,8 +402,17 @@ def test_hostile_file_names_in_any_locale(
     script = f"open({os.fsencode(work) + b'/' + name!r}, 'w')"
     environment = {**os.environ, "LC_ALL": locale, "LANG": locale}
     done = subprocess.run(
-        [sys.executable, "-m", "ebpm", "run", tools("opensnoop") / "package.json"]
-        + ["--", sys.executable, "-c", script],
+        [
+            sys.executable,
+            "-m",
+            "ebpm",
+            "run",
+            tools("opensnoop") / "package.json",
+            "--",
+            sys.executable,
+            "-c",
+            script,
+        ],
         capture_output=True,
         env=environment,
         timeout=60,
@@ -499,8 +508,8 @@ def test_a_program_is_attached_where_the_command_line_says(tmp_path: Path) -> No
         f"{sys.executable} -m ebpm run --json -d 3s -c 4 --attach count_xdp=xdp,dev=v1,mode=generic "
         f"--attach count_tc=dev=v1,priority=5 {source} & "
         "sleep 1.5; for i in 1 2 3 4; do "
-        'python3 -c "import socket; s=socket.socket(17, 3); s.bind((\'v0\', 0x800)); '
-        "s.send(bytes(60))\"; done; wait"
+        "python3 -c \"import socket; s=socket.socket(17, 3); s.bind(('v0', 0x800)); "
+        's.send(bytes(60))"; done; wait'
     )
     done = subprocess.run(
         ["unshare", "--net", "bash", "-c", script], capture_output=True, text=True, timeout=60
@@ -509,7 +518,7 @@ def test_a_program_is_attached_where_the_command_line_says(tmp_path: Path) -> No
     assert hooks == {1, 2}, done.stderr
 
 
-# --- start-up --------------------------------------------------------------------------------------
+# --- start-up ------------------------------------------------------------------------------------
 
 SPY = """
 import sys

@@ -94,16 +94,16 @@ def test_every_tool_is_one_portable_object(ebpm: Ebpm, tools: Tools, tool: str) 
     assert data["meta"]["ebpm_platform"] == "any"
 
 
-@pytest.mark.parametrize("tool", sorted(path.name for path in (ROOT / "index/tools").iterdir() if path.is_dir()))
-def test_every_tool_has_a_readme_with_its_real_header(
-    ebpm: Ebpm, tools: Tools, tool: str
-) -> None:
+@pytest.mark.parametrize(
+    "tool", sorted(path.name for path in (ROOT / "index/tools").iterdir() if path.is_dir())
+)
+def test_every_tool_has_a_readme_with_its_real_header(ebpm: Ebpm, tools: Tools, tool: str) -> None:
     readme = (ROOT / "index" / "tools" / tool / "README.md").read_text()
     names = [
         member["name"].upper()
-        for member in json.loads((tools(tool) / f"{tool}.skel.json").read_text())["export_types"][0][
-            "members"
-        ]
+        for member in json.loads((tools(tool) / f"{tool}.skel.json").read_text())["export_types"][
+            0
+        ]["members"]
     ]
     header = "TIME     " + "".join(f"{name:<6}  " for name in names)
     assert header.rstrip() in [line.rstrip() for line in readme.splitlines()]

@@ -201,7 +201,7 @@ def test_a_record_without_a_layout_is_hex_in_json() -> None:
     assert json.loads(json_lines(Source("e", None), b"\x01\xab")[0]) == {"data": "01ab", "size": 2}
 
 
-# --- streams and filters ---------------------------------------------------------------------------
+# --- streams and filters -------------------------------------------------------------------------
 
 
 def test_a_reader_that_is_gone_is_told_apart_from_a_failure() -> None:

@@ -121,8 +121,13 @@ def test_an_option_that_is_nearly_right_is_suggested() -> None:
 
 @pytest.mark.parametrize(
     ("word", "slot"),
-    [("--help", "help"), ("-h", "help"), ("--version", "version"), ("-v", "version")]
-    + [("--verbose", "verbose")],
+    [
+        ("--help", "help"),
+        ("-h", "help"),
+        ("--version", "version"),
+        ("-v", "version"),
+        ("--verbose", "verbose"),
+    ],
 )
 def test_the_built_in_options(word: str, slot: str) -> None:
     assert getattr(parse_arguments(TOOL, [word]), slot) is True

@@ -79,7 +79,7 @@ def test_a_value_for_a_variable_that_is_not_there_is_an_error(program: Build) ->
 
 
 def test_a_default_that_does_not_fit_is_an_error_of_the_package(program: Build) -> None:
-    with pytest.raises(InvalidPackage, match="'watched'.*out of range for int"):
+    with pytest.raises(InvalidPackage, match=r"'watched'.*out of range for int"):
         plan_of(with_variable(program("values"), value=1 << 40))
 
 

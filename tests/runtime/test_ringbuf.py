@@ -158,9 +158,7 @@ def test_a_batch_of_a_closed_reader_is_refused_rather_than_read(ring: FakeRing) 
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(
-        st.lists(
-            st.tuples(st.binary(max_size=80), st.sampled_from([0, DISCARD])), max_size=12
-        ),
+        st.lists(st.tuples(st.binary(max_size=80), st.sampled_from([0, DISCARD])), max_size=12),
         max_size=20,
     )
 )

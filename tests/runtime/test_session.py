@@ -232,7 +232,7 @@ def test_an_object_that_is_not_the_plans_is_refused(program: Build) -> None:
         Session(plan, net.objects[0].data, watching())
 
 
-# --- interfaces, in a network namespace of the test's own ------------------------------------------
+# --- interfaces, in a network namespace of the test's own ---------------------------------------
 
 
 def in_namespace(code: str, package: Package) -> str:
@@ -260,7 +260,10 @@ def in_namespace(code: str, package: Package) -> str:
         input=one.data,
         capture_output=True,
         timeout=60,
-        env={**os.environ, "PATH": f"{os.path.dirname(__import__('sys').executable)}:{os.environ['PATH']}"},
+        env={
+            **os.environ,
+            "PATH": f"{os.path.dirname(__import__('sys').executable)}:{os.environ['PATH']}",
+        },
     )
     assert done.returncode == 0, done.stderr.decode()
     return done.stdout.decode()

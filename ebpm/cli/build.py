@@ -47,8 +47,9 @@ def build(
     """Compile a .bpf.c file to a package.
 
     SOURCE is the file, or a folder with one. Beside the source, or in the folder given with -o,
-    are written NAME.bpf.o, NAME.skel.json and package.json. The structs of HEADER are what the tool reports; without one, those that its ring
-    buffers carry. One object serves all architectures where the source allows it.
+    are written NAME.bpf.o, NAME.skel.json and package.json. The structs of HEADER are what the tool
+    reports; without one, those that its ring buffers carry. One object serves all architectures
+    where the source allows it.
     """
     workspace = Workspace()
     made = workspace.build(

@@ -183,6 +183,7 @@ MAPS = st.builds(
     export=JSON,
     interpreter=JSON,
     data=several(JSON),
+    max_entries=maybe(st.integers()),
     extra=EXTRA,
 )
 PROGRAMS = st.builds(

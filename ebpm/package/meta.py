@@ -207,6 +207,7 @@ def _read_map(fields: Fields) -> MapSpec:
         export=fields.any("export_config"),
         interpreter=fields.any("intepreter"),  # spelt so in every version of the format
         data=tuple(fields.optional("data", list) or ()),
+        max_entries=fields.optional("max_entries", int),
         extra=fields.rest,
     )
 
@@ -221,6 +222,7 @@ def _write_map(one: MapSpec) -> dict[str, Any]:
         export_config=one.export,
         intepreter=one.interpreter,
         data=list(one.data) or None,
+        max_entries=one.max_entries,
     )
     return with_extra(known, one.extra)
 

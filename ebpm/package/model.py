@@ -87,6 +87,7 @@ class MapSpec:
     export: Json = None  # export_config: what an event or entry of the map is
     interpreter: Json = None
     data: tuple[Json, ...] = ()  # entries to put in before the programs are attached
+    max_entries: int | None = None  # instead of the object's; of a ring buffer, bytes
     extra: Mapping[str, Json] = field(default_factory=dict)
 
 

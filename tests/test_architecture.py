@@ -33,11 +33,12 @@ ALLOWED = {
     "registry": {"oci"},
     "cache": {"oci"},
     "output": {"event", "btf", "package"},
+    "check": {"package", "btf", "runtime"},
     "build": {"package", "btf", "oci"},
     "runtime": {"package", "btf", "event"},
     "api": {"build", "cache", "config", "oci", "package", "registry", "runtime", "target"},
     "testing": {"api", "oci", "package"},
-    "cli": {"api", "btf", "build", "cache", "config", "event", "oci", "output", "package"}
+    "cli": {"api", "btf", "build", "cache", "check", "config", "event", "oci", "output", "package"}
     | {"registry", "runtime", "target", "testing"},
 }
 COMMON = {"errors", "plainjson"}

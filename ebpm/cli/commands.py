@@ -10,6 +10,7 @@ import click
 
 from ebpm import __version__
 from ebpm.cli.build import build
+from ebpm.cli.doctor import doctor
 from ebpm.cli.login import login, logout
 from ebpm.cli.options import RUN_OPTIONS, Option
 from ebpm.cli.report import interrupted, report
@@ -79,7 +80,10 @@ def completion(shell: str) -> None:
     click.echo(kind(app, {}, "ebpm", "_EBPM_COMPLETE").source())
 
 
-for command in (build, push, pull, tag, list_packages, inspect, remove, login, logout):
+for command in (
+    *(build, push, pull, tag, list_packages, inspect, remove, login, logout),
+    *(doctor,),
+):
     app.add_command(command)
 
 
@@ -90,7 +94,9 @@ def main(arguments: list[str]) -> int:
         if stream is not None and hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # hostile names, LANG=C
     try:
-        app.main(args=arguments, prog_name="ebpm", standalone_mode=False)
+        status: object = app.main(args=arguments, prog_name="ebpm", standalone_mode=False)
+        if isinstance(status, int):
+            return status  # what context.exit() was given
     except EbpmError as error:
         if debug:
             raise

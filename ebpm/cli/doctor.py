@@ -1,0 +1,62 @@
+"""``ebpm doctor``: what this machine has of all that tools may need, each lack with its remedy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from ebpm.build.toolchain import find_compiler
+from ebpm.check.machine import LIMITED, MISSING, OK, UNKNOWN, Finding, examine
+from ebpm.cli.view import show_json
+from ebpm.config import Config
+from ebpm.errors import EbpmError, FeatureMissing
+from ebpm.output.escape import escape
+
+_MARKS = {OK: ("ok", "green"), LIMITED: ("-", "yellow"), MISSING: ("!!", "red"), UNKNOWN: ("?", "")}
+
+
+@click.group(invoke_without_command=True)
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+@click.pass_context
+def doctor(context: click.Context, as_json: bool) -> None:
+    """Tell what this machine lacks, and what to do about it.
+
+    Nothing is loaded or changed. The exit status is 9 if something is missing that every tool
+    needs.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    config = Config()
+    findings = [*examine(config.libbpf), _compiler(config)]
+    if as_json:
+        show_json("doctor", ok=not _missing(findings), parts=[_document(one) for one in findings])
+    else:
+        for one in findings:
+            _show(one)
+    if _missing(findings):
+        context.exit(FeatureMissing.status)
+
+
+def _compiler(config: Config) -> Finding:
+    try:
+        found = find_compiler(config.clang)
+    except EbpmError as error:
+        return Finding(part="compiler", state=LIMITED, found=error.message, remedy=error.hint)
+    return Finding(part="compiler", state=OK, found=found.version)
+
+
+def _missing(findings: list[Finding]) -> bool:
+    return any(one.state == MISSING for one in findings)
+
+
+def _document(one: Finding) -> dict[str, Any]:
+    return {"part": one.part, "state": one.state, "found": one.found, "remedy": one.remedy}
+
+
+def _show(one: Finding) -> None:
+    mark, colour = _MARKS[one.state]
+    shown = click.style(f"{mark:<3}", fg=colour or None)
+    click.echo(f"{shown}{one.part:<14} {escape(one.found)}")
+    if one.remedy and one.state != OK:
+        click.echo(f"{'':<18}{escape(one.remedy)}")

@@ -147,6 +147,8 @@ class Config:
         except (FileNotFoundError, NotADirectoryError):
             return {}
         except OSError as error:
+            if isinstance(error, PermissionError) and not self.get("EBPM_CONFIG"):
+                return {}  # nobody asked for it: HOME may be another user's, under sudo or su
             raise InvalidConfig(f"cannot read {self.config_file}: {error.strerror}") from None
         import yaml
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from ebpm.config import Config
 from ebpm.errors import InvalidConfig
 
+NOBODY = 65534
 USER = 4242
 
 
@@ -70,6 +71,22 @@ def test_a_path_in_the_file_means_the_same_in_every_folder(
     monkeypatch.chdir("/")
     found = config_of(tmp_path, f"store: '{text}'").store
     assert Path(found) == tmp_path / store
+
+
+@pytest.mark.needs("root")
+def test_a_file_in_a_home_that_is_not_ours_is_none_unless_it_was_named(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    (home / ".config/ebpm").mkdir(parents=True)
+    file = home / ".config/ebpm/config.yaml"
+    file.write_text("store: /in/file")
+    home.chmod(0o700)
+    os.seteuid(NOBODY)
+    try:
+        assert Config({"HOME": str(home)}, uid=NOBODY).store != "/in/file"
+        with pytest.raises(InvalidConfig, match="Permission denied"):
+            Config({"HOME": str(home), "EBPM_CONFIG": str(file)}, uid=NOBODY)
+    finally:
+        os.seteuid(0)
 
 
 def test_our_own_variables_are_read(tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ class Descriptor:
             size=size,
             annotations=read_annotations(rest.pop("annotations", None)),
             platform=None if platform is None else Platform.from_json(platform),
-            artifact_type=artifact_type if isinstance(artifact_type, str) else None,
+            artifact_type=(isinstance(artifact_type, str) and artifact_type) or None,
             extra=rest,
         )
 

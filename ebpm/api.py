@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from ebpm.build.pack import BuildResult
     from ebpm.cache.layout import Layout
-    from ebpm.oci.copy import Progress
+    from ebpm.oci.content import Progress
     from ebpm.oci.descriptor import Descriptor
     from ebpm.oci.platform import Platform
     from ebpm.oci.store import Source

@@ -131,9 +131,10 @@ class Layout:
         return Descriptor(media_type=media_type, digest=digest, size=len(raw))
 
     @contextmanager
-    def open(self, descriptor: Descriptor) -> Iterator[Iterator[bytes]]:
+    def open(self, descriptor: Descriptor, start: int = 0) -> Iterator[Iterator[bytes]]:
         """Open a blob or manifest as chunks."""
         with blobs.open_blob(self.root, str(descriptor.digest)) as file:
+            file.seek(start)
             yield blobs.read_chunks(file, CHUNK)
 
     def has(self, descriptor: Descriptor) -> bool:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import Protocol
-
 from ebpm.errors import InvalidManifest
+from ebpm.oci.content import Content, Progress
 from ebpm.oci.crew import Crew
 from ebpm.oci.descriptor import Descriptor
 from ebpm.oci.manifest import LARGEST, parse_manifest
@@ -14,16 +12,6 @@ from ebpm.oci.store import Source, Target, fetch
 _DEPTH_LIMIT = 8  # of indexes in indexes
 _COUNT_LIMIT = 10_000  # manifests and blobs of one artifact
 _BYTES_LIMIT = 64 << 20  # of all its manifests, which are held in memory
-
-
-class Progress(Protocol):
-    """Told how far a copy is, from several threads."""
-
-    def start(self, total: int) -> None:
-        """Bytes that will be copied."""
-
-    def advance(self, count: int) -> None:
-        """Bytes that were copied."""
 
 
 def copy(
@@ -114,18 +102,8 @@ def _copy_blobs(
     source: Source, blobs: list[Descriptor], target: Target, progress: Progress | None
 ) -> None:
     def copy_one(blob: Descriptor) -> None:
-        with source.open(blob) as chunks:
-            target.put(blob, _watched(chunks, crew.check, progress))
+        with Content(source, blob, check=crew.check, progress=progress) as content:
+            target.put(blob, content)
 
     crew = Crew(copy_one)
     crew.run(blobs)
-
-
-def _watched(
-    chunks: Iterable[bytes], check: Callable[[], None], progress: Progress | None
-) -> Iterator[bytes]:
-    for chunk in chunks:
-        check()
-        yield chunk
-        if progress:
-            progress.advance(len(chunk))

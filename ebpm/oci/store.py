@@ -30,8 +30,14 @@ class Source(Protocol):
             ManifestNotFound: there is none.
         """
 
-    def open(self, descriptor: Descriptor) -> AbstractContextManager[Iterator[bytes]]:
+    def open(
+        self, descriptor: Descriptor, start: int = 0
+    ) -> AbstractContextManager[Iterator[bytes]]:
         """Open content as chunks of at most CHUNK bytes, which nobody has checked yet.
+
+        Args:
+            descriptor: what to open.
+            start: the first byte to give, at most the content's size.
 
         Raises:
             BlobNotFound, ManifestNotFound: it is not there.
@@ -50,6 +56,7 @@ class Target(Protocol):
     def put(self, descriptor: Descriptor, chunks: Iterable[bytes]) -> None:
         """Write content, checked on the way; called from several threads.
 
+        The chunks may be an :class:`ebpm.oci.content.Content`, which can be read more than once.
         When this returns it is there in full, when it raises it is not there.
 
         Raises:
@@ -127,12 +134,14 @@ class MemoryStore:
             raise ManifestNotFound(f"nothing is tagged {name}")
         return self.tags[name]
 
-    def open(self, descriptor: Descriptor) -> AbstractContextManager[Iterator[bytes]]:
+    def open(
+        self, descriptor: Descriptor, start: int = 0
+    ) -> AbstractContextManager[Iterator[bytes]]:
         """Read bytes."""
         data = self.blobs.get(str(descriptor.digest))
         if data is None:
             raise BlobNotFound(f"{descriptor.digest} is not there")
-        return nullcontext(data[at : at + CHUNK] for at in range(0, len(data), CHUNK))
+        return nullcontext(data[at : at + CHUNK] for at in range(start, len(data), CHUNK))
 
     def session(self) -> AbstractContextManager[object]:
         """Need nothing."""

@@ -24,20 +24,28 @@ class Download:
         path: below it.
         headers: beside ours.
         descriptor: what is there; its size tells the end.
+        start: the first byte to give: what comes before it is here already.
     """
 
     def __init__(
-        self, channel: Channel, path: str, headers: Mapping[str, str], descriptor: Descriptor
+        self,
+        channel: Channel,
+        path: str,
+        headers: Mapping[str, str],
+        descriptor: Descriptor,
+        start: int = 0,
     ) -> None:
         self._channel = channel
         self._path = path
         self._headers = headers
         self._descriptor = descriptor
-        self._got = 0
+        self._got = start
         self._answer: Answer | None = None
 
     def chunks(self) -> Iterator[bytes]:
         """Read it; whether the bytes are the right ones is for the reader to see."""
+        if self._got and self._got >= self._descriptor.size:
+            return  # nobody asks for a range behind the end: some servers break on it
         failures = 0
         for _ in range(_RESUMES):
             before = self._got

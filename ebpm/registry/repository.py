@@ -77,14 +77,16 @@ class Repository:
         raise AssertionError("unreachable")
 
     @contextmanager
-    def open(self, descriptor: Descriptor) -> Iterator[Iterator[bytes]]:
+    def open(self, descriptor: Descriptor, start: int = 0) -> Iterator[Iterator[bytes]]:
         """Open a blob or manifest; a broken connection is taken up where it broke."""
         if self._resolved and self._resolved[0] == descriptor.digest:
-            yield iter([self._resolved[1]])
+            yield iter([self._resolved[1][start:]])
             return
         kind = "manifests" if descriptor.is_manifest else "blobs"
         headers = {"Accept": descriptor.media_type} if descriptor.is_manifest else {}
-        download = Download(self._channel, f"{kind}/{descriptor.digest}", headers, descriptor)
+        download = Download(
+            self._channel, f"{kind}/{descriptor.digest}", headers, descriptor, start
+        )
         try:
             yield download.chunks()
         finally:

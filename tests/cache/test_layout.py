@@ -413,7 +413,7 @@ def test_removal_waits_for_a_copy_that_is_under_way(root: Path, store: Layout) -
     removal = threading.Thread(target=store.untag, args=("x:1",))
 
     class Slow(MemoryStore):
-        def open(self, descriptor: Descriptor):
+        def open(self, descriptor: Descriptor, start: int = 0):
             if not removal.is_alive():
                 removal.start()
                 time.sleep(0.1)

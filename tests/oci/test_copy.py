@@ -50,7 +50,9 @@ class Breaking(MemoryStore):
         self.left = pieces
         self.lock = threading.Lock()
 
-    def open(self, descriptor: Descriptor) -> AbstractContextManager[Iterator[bytes]]:
+    def open(
+        self, descriptor: Descriptor, start: int = 0
+    ) -> AbstractContextManager[Iterator[bytes]]:
         return self._open(descriptor)
 
     @contextmanager

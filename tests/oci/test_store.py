@@ -72,7 +72,7 @@ def test_sha512_is_checked_as_such() -> None:
 
 def test_what_says_that_it_is_too_large_is_not_read() -> None:
     class Unread(MemoryStore):
-        def open(self, descriptor: Descriptor):
+        def open(self, descriptor: Descriptor, start: int = 0):
             raise AssertionError("it was opened")
 
     with pytest.raises(InvalidManifest, match="more than 5"):

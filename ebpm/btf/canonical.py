@@ -14,6 +14,7 @@ from ebpm.btf.parse import MAGIC, Btf
 from ebpm.btf.records import Record, StringTable, read_records, write_records
 from ebpm.errors import InvalidBtf
 
+_RELOCATIONS = 24  # where the header tells the place of CO-RE's
 _ROOTS = {t.KIND_DATASEC: 0, t.KIND_VAR: 1, t.KIND_FUNC: 2}
 
 
@@ -55,14 +56,18 @@ class Extension:
         self.data = bytearray(raw)
         self.types: list[int] = []  # byte offsets of the words that hold a type id
         self.strings: list[int] = []
+        self.relocations: list[int] = []  # where the records of CO-RE begin
         if len(raw) < 24 or struct.unpack_from(order + "H", raw)[0] != MAGIC:
             raise InvalidBtf(".BTF.ext is cut off or has no magic number")
         header = self.word(4)
         tables = [(8, (4,), ()), (16, (), (4, 8))]  # functions, lines
         if header >= 32:
-            tables.append((24, (4,), (8,)))  # CO-RE relocations
+            tables.append((_RELOCATIONS, (4,), (8,)))
         for field, types, strings in tables:
-            self._table(header + self.word(field), self.word(field + 4), types, strings)
+            start, size = header + self.word(field), self.word(field + 4)
+            records = self._table(start, size, types, strings)
+            if field == _RELOCATIONS:
+                self.relocations = records
 
     def word(self, at: int) -> int:
         """Read the 32-bit word at a byte offset."""
@@ -75,9 +80,13 @@ class Extension:
         """Write the 32-bit word at a byte offset."""
         struct.pack_into(self.order + "I", self.data, at, value)
 
-    def _table(self, at: int, size: int, types: tuple[int, ...], strings: tuple[int, ...]) -> None:
+    def _table(
+        self, at: int, size: int, types: tuple[int, ...], strings: tuple[int, ...]
+    ) -> list[int]:
+        """Read a table; tell where its records begin."""
+        records: list[int] = []
         if not size:
-            return
+            return records
         step, end = self.word(at), at + size
         at += 4
         if step < 8 or end > len(self.data):
@@ -91,7 +100,9 @@ class Extension:
             for record in range(at, at + count * step, step):
                 self.types += [record + offset for offset in types]
                 self.strings += [record + offset for offset in strings]
+                records.append(record)
             at += count * step
+        return records
 
 
 def _sort_variables(record: Record, records: list[Record]) -> None:

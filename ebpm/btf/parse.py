@@ -108,6 +108,14 @@ class Btf:
         name, info, word = struct.unpack_from(self.order + "III", self._types, at)
         return name, info, word, self._types[at + 12 : end]
 
+    def name_places(self) -> list[int]:
+        """Tell for each type, ``void`` among them, where its name stands in ``strings``."""
+        read = struct.Struct(self.order + "I").unpack_from
+        places = [0, *(read(self._types, at)[0] for at in self._offsets[1:])]
+        if max(places) >= len(self.strings) and max(places):
+            raise InvalidBtf(f"a BTF name points outside the string table ({max(places)})")
+        return places
+
     def kind(self, type_id: int) -> int:
         """Tell a type's kind without decoding it."""
         return (self.record(type_id)[1] >> 24 & 31) if type_id else t.KIND_VOID

@@ -7,7 +7,7 @@ types about needs no knowledge of the kinds.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from ebpm.btf import types as t
 from ebpm.btf.parse import HEADER_SIZE, MAGIC, Btf
@@ -48,6 +48,14 @@ class Record:
         """Tell where in ``words`` the entries begin (members, enumerators and the like)."""
         step = t.ENTRY_SIZE.get(self.kind, 0) // 4
         return range(1, 1 + (self.info & 0xFFFF) * step, step) if step else range(0)
+
+    def with_entries(self, chosen: Sequence[int]) -> Record:
+        """Copy the record with some of its entries, in the order given."""
+        places = [self.entry_places()[at] for at in chosen]
+        step = t.ENTRY_SIZE[self.kind] // 4
+        words = [word for at in places for word in self.words[at : at + step]]
+        names = [self.names[0], *(self.names[1 + at] for at in chosen)]
+        return Record(self.info & ~0xFFFF | len(chosen), names, [self.words[0], *words])
 
     def targets(self) -> list[int]:
         """List the type ids that the record refers to, in its order."""

@@ -1,0 +1,148 @@
+"""CO-RE: what an object asks of the kernel's types, and where the answers stand.
+
+Source: libbpf's relo_core.c, ``enum bpf_core_relo_kind`` in include/uapi/linux/bpf.h.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from ebpm.btf import types as t
+from ebpm.btf.canonical import Extension
+from ebpm.btf.elf import read_elf
+from ebpm.btf.parse import Btf
+from ebpm.errors import InvalidBtf
+
+FIELDS = range(6)  # offset, size, existence, sign and the shifts of a bitfield
+TYPE_ID_LOCAL, TYPE_ID_TARGET, TYPE_EXISTS, TYPE_SIZE = 6, 7, 8, 9
+ENUMERATORS = (10, 11)  # existence, value
+TYPE_MATCHES = 12
+_PATH_LIMIT = 64  # BPF_CORE_SPEC_MAX_LEN
+_ENUMS = (t.KIND_ENUM, t.KIND_ENUM64)
+
+Step = tuple[int, int]
+"""A struct of the kernel and the index of a member in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Relocation:
+    """A question: its kind, a type of the object, and the way from there to a member."""
+
+    kind: int
+    type_id: int
+    path: tuple[int, ...]  # indexes: the first into the type itself, as of an array
+
+
+def relocations(data: bytes) -> tuple[Btf | None, list[Relocation]]:
+    """Read an object's CO-RE relocations, each question once; and its BTF, if it has any.
+
+    Raises:
+        InvalidObject, InvalidBtf: it is damaged.
+    """
+    elf = read_elf(data)
+    types, ext = elf.section(".BTF"), elf.section(".BTF.ext")
+    if types is None or not types.data:
+        return None, []
+    btf = Btf(types.data)
+    if ext is None or not ext.data:
+        return btf, []
+    extension = Extension(btf.order, ext.data)
+    found: dict[tuple[int, int, int], None] = {}  # each once, in their order
+    for at in extension.relocations:
+        type_id, path, kind = (extension.word(at + step) for step in (4, 8, 12))
+        found[kind, type_id, path] = None
+    return btf, [
+        Relocation(kind, type_id, _indexes(btf.string(path))) for kind, type_id, path in found
+    ]
+
+
+def _indexes(text: str) -> tuple[int, ...]:
+    parts = text.split(":", _PATH_LIMIT)
+    if len(parts) > _PATH_LIMIT or not all(part.isdecimal() and len(part) < 11 for part in parts):
+        raise InvalidBtf(f"{text[:80]!r} is no way to a member")
+    return tuple(int(part) for part in parts)
+
+
+def essential(name: str) -> str:
+    """Take the flavour off a name: ``task_struct___old`` asks for ``task_struct``."""
+    for at in range(len(name) - 5, -1, -1):
+        if name[at + 1 : at + 4] == "___" and name[at] != "_" and name[at + 4] != "_":
+            return name[: at + 1]
+    return name
+
+
+def candidates(kernel: Btf, names: Collection[str]) -> dict[str, list[int]]:
+    """Find the kernel's types by their names without flavours."""
+    wanted = {name.encode() for name in names}
+    places = kernel.name_places()
+    known = {}
+    for place in set(places):
+        text = kernel.strings[place : kernel.strings.find(b"\0", place)]
+        if b"___" in text:
+            text = essential(text.decode("utf-8", "replace")).encode()
+        if text in wanted:
+            known[place] = text.decode()
+    found: dict[str, list[int]] = {}
+    for type_id, place in enumerate(places):
+        if place in known:
+            found.setdefault(known[place], []).append(type_id)
+    return found
+
+
+def same_kind(one: int, other: int) -> bool:
+    """Whether two kinds may stand for one another: enums of either width may."""
+    return one == other or (one in _ENUMS and other in _ENUMS)
+
+
+def find_field(local: Btf, asked: Relocation, kernel: Btf, candidate: int) -> Sequence[Step] | None:
+    """Follow a relocation's way by the names of the members; None where the kernel lacks one.
+
+    Whether the member found has a type that will do is left to libbpf.
+    """
+    steps: list[Step] = []
+    mine, theirs = asked.type_id, candidate
+    for index in asked.path[1:]:
+        mine, theirs = local.strip(mine), kernel.strip(theirs)
+        one, other = local[mine], kernel[theirs]
+        if isinstance(one, t.Array):
+            if not isinstance(other, t.Array):
+                return None
+            mine, theirs = one.element, other.element
+            continue
+        if not isinstance(one, t.Struct) or index >= len(one.members):
+            raise InvalidBtf("a CO-RE relocation asks for a member that the object does not know")
+        member = one.members[index]
+        mine = member.type
+        if not member.name:
+            continue  # the kernel may have it elsewhere: the next name is searched from here
+        way = _find_member(kernel, theirs, member.name)
+        if not way:
+            return None
+        steps += way
+        struct, at = way[-1]
+        found = kernel[struct]
+        assert isinstance(found, t.Struct)
+        theirs = found.members[at].type
+    return steps
+
+
+def _find_member(kernel: Btf, type_id: int, name: str) -> list[Step]:
+    """Find a member in a struct and the anonymous ones in it; empty if it is not there."""
+    seen = set()
+    waiting: list[tuple[int, tuple[Step, ...]]] = [(type_id, ())]
+    while waiting:
+        type_id, way = waiting.pop()
+        type_id = kernel.strip(type_id)
+        found = kernel[type_id]
+        if type_id in seen or not isinstance(found, t.Struct):
+            continue
+        seen.add(type_id)
+        inner = []
+        for at, member in enumerate(found.members):
+            if member.name == name:
+                return [*way, (type_id, at)]
+            if not member.name:
+                inner.append((member.type, (*way, (type_id, at))))
+        waiting += reversed(inner)
+    return []

@@ -1,0 +1,123 @@
+"""The few of a kernel's types that an object's CO-RE relocations need: a megabyte less than all.
+
+With what :func:`trim` makes, libbpf relocates an object to the same instructions as with the whole
+of the kernel's BTF (``btf_custom_path`` of its open options), as with ``bpftool gen min_core_btf``.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+from ebpm.btf import core
+from ebpm.btf import types as t
+from ebpm.btf.parse import Btf
+from ebpm.btf.records import Record, StringTable, write_records
+
+_VALUE, _POINTERS, _WHOLE = range(3)
+"""How much of a type is kept: its size; what it points to; its members as well."""
+
+
+def trim(kernel_btf: bytes, object_data: bytes) -> bytes:
+    """Keep the types that an object's relocations ask for, members only where one is asked for.
+
+    Types are numbered anew, so an object that asks for their ids (:func:`asks_for_ids`) gets
+    other answers; what libbpf looks up itself (the targets of fentry and the like) is not kept.
+
+    Args:
+        kernel_btf: a kernel's, as in /sys/kernel/btf/vmlinux.
+        object_data: a BPF object; without relocations the result has no types.
+
+    Raises:
+        InvalidBtf, InvalidObject: either is damaged.
+    """
+    kernel = Btf(kernel_btf)
+    local, asked = core.relocations(object_data)
+    kept = _Kept(kernel)
+    if local is not None and asked:
+        names = {one.type_id: core.essential(_name(local, one.type_id)) for one in asked}
+        found = core.candidates(kernel, set(names.values()) - {""})
+        for one in asked:
+            kind = local.kind(one.type_id)
+            for candidate in found.get(names[one.type_id], ()):
+                if core.same_kind(kind, kernel.kind(candidate)):
+                    kept.answer(local, one, candidate)
+    return kept.write()
+
+
+def asks_for_ids(object_data: bytes) -> bool:
+    """Whether an object asks for the ids of the kernel's types, which trimming changes."""
+    return any(one.kind == core.TYPE_ID_TARGET for one in core.relocations(object_data)[1])
+
+
+def _name(btf: Btf, type_id: int) -> str:
+    return btf.name(btf.record(type_id)[0])
+
+
+class _Kept:
+    """The types to keep, and of which structs which members."""
+
+    def __init__(self, kernel: Btf) -> None:
+        self.kernel = kernel
+        self.types: set[int] = set()
+        self.members: defaultdict[int, set[int]] = defaultdict(set)
+        self._seen: set[tuple[int, int]] = set()
+
+    def answer(self, local: Btf, asked: core.Relocation, candidate: int) -> None:
+        """Keep what tells libbpf whether a candidate answers, and what the answer is."""
+        if asked.kind in core.FIELDS:
+            steps = core.find_field(local, asked, self.kernel, candidate)
+            if steps is None:
+                return
+            self._keep(candidate, _VALUE)
+            for struct, at in steps:
+                found = self.kernel[struct]
+                assert isinstance(found, t.Struct)
+                self.members[struct].add(at)
+                self._keep(struct, _VALUE)
+                self._keep(found.members[at].type, _VALUE)
+        elif asked.kind in core.ENUMERATORS:
+            self._keep(candidate, _VALUE)
+        elif asked.kind == core.TYPE_MATCHES:
+            self._keep(candidate, _WHOLE)
+        elif asked.kind != core.TYPE_ID_LOCAL:
+            self._keep(candidate, _POINTERS)
+
+    def _keep(self, type_id: int, depth: int) -> None:
+        waiting = [(type_id, depth)]
+        while waiting:
+            one = waiting.pop()
+            if one[0] and one not in self._seen:
+                self._seen.add(one)
+                self.types.add(one[0])
+                waiting += self._inner(*one)
+
+    def _inner(self, type_id: int, depth: int) -> Iterable[tuple[int, int]]:
+        """List what a type needs for a comparison as deep as libbpf's."""
+        found = self.kernel[type_id]
+        if isinstance(found, t.Modifier):
+            return [(found.target, depth)]
+        if isinstance(found, t.Array):
+            return [(found.element, depth), (found.index, _VALUE)]
+        if depth == _VALUE:
+            return []
+        if isinstance(found, t.Pointer):
+            return [(found.target, _POINTERS)]  # a struct behind a pointer is known by its name
+        if isinstance(found, t.FunctionType):
+            return [(one, depth) for one in (found.returns, *(of for _, of in found.parameters))]
+        if isinstance(found, t.Struct) and depth == _WHOLE:
+            self.members[type_id].update(range(len(found.members)))
+            return [(member.type, depth) for member in found.members]
+        return []
+
+    def write(self) -> bytes:
+        """Write the kept types, in the kernel's order; a reference to another one is void."""
+        order = sorted(self.types)
+        numbers = defaultdict(int, {type_id: place for place, type_id in enumerate(order, 1)})
+        records = []
+        for type_id in order:
+            record = Record.read(self.kernel, type_id)
+            if record.kind in (t.KIND_STRUCT, t.KIND_UNION):
+                record = record.with_entries(sorted(self.members[type_id]))
+            records.append(record.renumbered(numbers))
+        return write_records(self.kernel.order, records, StringTable())

@@ -15,10 +15,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests import needs
 
 ROOT = Path(__file__).parent.parent
+
+# The same examples at every run, so that a run says something of the change and not of luck; new
+# ones are looked for with HYPOTHESIS_PROFILE=explore, and what it finds becomes a test.
+settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
+settings.register_profile("explore", max_examples=3000, deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -33,4 +33,6 @@ def escape(text: str) -> str:
 
 def escape_json(document: str) -> str:
     r"""Write the hostile characters that JSON allows as ``\u202e``: the document stays the same."""
-    return document if document.isascii() else document.translate(_JSON)
+    if document.isascii() and "\x7f" not in document:
+        return document
+    return document.translate(_JSON)

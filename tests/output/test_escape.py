@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ebpm.output.escape import escape, escape_json
@@ -39,6 +39,7 @@ def test_no_control_or_direction_survives(text: str) -> None:
 
 
 @given(st.text(alphabet=st.characters(exclude_categories=["Cs"])))
+@example("\x7f")
 def test_json_stays_the_same_document(text: str) -> None:
     document = json.dumps(text, ensure_ascii=False)
     escaped = escape_json(document)

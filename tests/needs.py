@@ -109,6 +109,14 @@ def _netns() -> str | None:
     return None if done.returncode == 0 else f"no network namespaces: {done.stderr.strip()}"
 
 
+def _git() -> str | None:
+    if reason := _program("git", "git")():
+        return reason
+    if not (Path(__file__).parent.parent / ".git").exists():
+        return "this is a copy of the tree and no clone"
+    return None
+
+
 PARTS: dict[str, Callable[[], str | None]] = {
     "root": _root,
     "bpf": _bpf,
@@ -119,6 +127,7 @@ PARTS: dict[str, Callable[[], str | None]] = {
     "qemu-arm64": _program("qemu-system-aarch64", "qemu-system-arm"),
     "netns": _netns,
     "docker-registry": _program("docker-registry", "docker-registry"),
+    "git": _git,
     "skopeo": _program("skopeo", "skopeo"),
     "openssl": _program("openssl", "openssl"),
     "bpftool": _program("bpftool", "bpftool"),

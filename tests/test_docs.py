@@ -117,6 +117,7 @@ def test_events_fit_their_schema(ebpm: Ebpm, tools: Tools) -> None:
     assert not validator.is_valid([1])
 
 
+@pytest.mark.needs("git")
 def test_no_document_names_this_machine() -> None:
     for path in subprocess.run(
         ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True

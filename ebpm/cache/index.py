@@ -73,12 +73,17 @@ def _merge(index: Index, root: str) -> None:
     named: dict[str, Descriptor] = {}
     for name, data in refs.all_refs(root):
         try:
-            named[name] = Descriptor.from_json(data).named(name)
+            named[name] = Descriptor.from_json(data).named(None if name.startswith("@") else name)
         except InvalidManifest:
             continue  # damaged: the index, if it is sound, still knows
-    known = {one.ref_name for one in index.entries}
-    entries = [named.get(one.ref_name or "", one) for one in index.entries]
+    known = {_key(one) for one in index.entries}
+    entries = [named.get(_key(one), one) for one in index.entries]
     index.entries = entries + [one for name, one in named.items() if name not in known]
+
+
+def _key(entry: Descriptor) -> str:
+    """Tell under which name an entry has a file of its own; a referrer is known by its digest."""
+    return entry.ref_name or f"@{entry.digest}"
 
 
 def change(root: str) -> None:

@@ -15,6 +15,7 @@ from typing import Self
 from ebpm.cache import blobs, refs
 from ebpm.cache.index import change, read_index, write_index
 from ebpm.cache.lock import locked
+from ebpm.cache.referrers import find_referrers, find_signature_tags
 from ebpm.errors import (
     BlobNotFound,
     IntegrityError,
@@ -26,7 +27,7 @@ from ebpm.errors import (
 from ebpm.oci.descriptor import Descriptor
 from ebpm.oci.digest import Digest
 from ebpm.oci.manifest import LARGEST, media_type_of, parse_manifest
-from ebpm.oci.store import CHUNK, fetch_manifest
+from ebpm.oci.store import CHUNK, described_referrer, fetch, fetch_manifest
 
 _LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
 _PARTS = {"oci-layout", "index.json", "blobs", "ingest", ".ebpm", "lost+found"}
@@ -137,6 +138,14 @@ class Layout:
             file.seek(start)
             yield blobs.read_chunks(file, CHUNK)
 
+    def referrers(self, descriptor: Descriptor) -> list[Descriptor]:
+        """List the manifests whose subject is this one."""
+        return find_referrers(self.entries(), descriptor, lambda one: fetch(self, one, LARGEST))
+
+    def signature_tags(self, descriptor: Descriptor) -> dict[str, Descriptor]:
+        """Find the tags in which cosign before version 3 kept what belongs to a manifest."""
+        return find_signature_tags(self.entries(), descriptor)
+
     def has(self, descriptor: Descriptor) -> bool:
         """Whether the content is there and undamaged; what is damaged gets written again."""
         return blobs.is_sound(self.root, str(descriptor.digest), descriptor.size)
@@ -151,6 +160,22 @@ class Layout:
         """Write content; it appears under its name when it is whole and right."""
         self._writable()
         blobs.ingest(self.root, chunks, str(descriptor.digest), descriptor.size)
+
+    def attach(self, descriptor: Descriptor, raw: bytes) -> None:
+        """Put a manifest that has a subject, and an entry without a name for it."""
+        _, entry = described_referrer(descriptor, raw)
+        if not self.has(descriptor):
+            self.put(descriptor, [raw])
+        self._writable()
+        with locked(self.root):
+            index = read_index(self.root, journal=self._journal)
+            if any(one.ref_name is None and one.digest == entry.digest for one in index.entries):
+                return
+            change(self.root)
+            if self._journal:
+                refs.write_ref(self.root, f"@{entry.digest}", entry.to_json())
+            index.entries.append(entry)
+            write_index(self.root, index, journal=self._journal)
 
     def tag(self, descriptor: Descriptor, name: str, raw: bytes) -> None:
         """Put a manifest under a name, which leaves whatever had it."""

@@ -118,3 +118,17 @@ def _is_valid(host: str) -> bool:
 def is_host(first: str) -> bool:
     """Whether the first part of a reference is a host: it has a dot or a port, or is localhost."""
     return "." in first or ":" in first or first == "localhost"
+
+
+def beside(name: str | None, tag: str) -> str:
+    """Name another tag of the repository in which a name lies.
+
+    A name may be whole, as in our store (``ghcr.io/acme/x:1``), or just a tag or digest, as in a
+    registry (``1``): then the other is just a tag as well.
+    """
+    if name is None or name.startswith(("sha256:", "sha512:")):
+        return tag
+    path, pinned, _ = name.partition("@")
+    head, slash, last = path.rpartition("/")
+    repository, colon, _ = last.partition(":")
+    return f"{head}{slash}{repository}:{tag}" if slash or colon or pinned else tag

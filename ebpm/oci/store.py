@@ -15,9 +15,10 @@ from ebpm.errors import (
     SizeMismatch,
 )
 from ebpm.oci.descriptor import Descriptor
-from ebpm.oci.manifest import LARGEST, AnyManifest, parse_manifest
+from ebpm.oci.manifest import LARGEST, AnyManifest, Manifest, parse_manifest
 
 CHUNK = 1 << 20
+_SIGNATURES = ("sig", "att", "sbom")
 
 
 class Source(Protocol):
@@ -43,6 +44,15 @@ class Source(Protocol):
             BlobNotFound, ManifestNotFound: it is not there.
         """
 
+    def referrers(self, descriptor: Descriptor) -> list[Descriptor]:
+        """List the manifests that say that this one is their subject.
+
+        Each has the ``artifact_type`` of its manifest, or of that manifest's config.
+        """
+
+    def signature_tags(self, descriptor: Descriptor) -> dict[str, Descriptor]:
+        """Find the tags in which cosign before version 3 kept what belongs to a manifest."""
+
 
 class Target(Protocol):
     """A place to write to."""
@@ -61,6 +71,12 @@ class Target(Protocol):
 
         Raises:
             SizeMismatch, DigestMismatch: the chunks are not what is described.
+        """
+
+    def attach(self, descriptor: Descriptor, raw: bytes) -> None:
+        """Put a manifest that has a subject so that it is found from there.
+
+        The subject need not be there yet; all else that it refers to must be.
         """
 
     def tag(self, descriptor: Descriptor, name: str, raw: bytes) -> None:
@@ -116,12 +132,42 @@ def fetch_manifest(source: Source, descriptor: Descriptor) -> AnyManifest:
     return parse_manifest(fetch(source, descriptor, LARGEST), descriptor.media_type)
 
 
+def described_referrer(descriptor: Descriptor, raw: bytes) -> tuple[Descriptor, Descriptor]:
+    """Read what a manifest is about, and describe it as lists of referrers do.
+
+    Source: distribution-spec v1.1, "Listing Referrers": its own artifactType, else its config's
+    type, and its annotations.
+
+    Raises:
+        InvalidManifest: it has no subject.
+    """
+    manifest = parse_manifest(raw, descriptor.media_type)
+    if manifest.subject is None:
+        raise InvalidManifest(f"{descriptor.digest} is about nothing: it has no subject")
+    kind = manifest.kind if isinstance(manifest, Manifest) else manifest.artifact_type
+    entry = Descriptor(
+        media_type=descriptor.media_type,
+        digest=descriptor.digest,
+        size=descriptor.size,
+        artifact_type=kind,
+        annotations=manifest.annotations,
+    )
+    return manifest.subject, entry
+
+
+def signature_tag_names(descriptor: Descriptor) -> list[str]:
+    """Name the tags in which cosign keeps the signatures, attestations and SBOMs of a manifest."""
+    digest = descriptor.digest
+    return [f"{digest.algorithm}-{digest.hex}.{kind}" for kind in _SIGNATURES]
+
+
 class MemoryStore:
     """Artifacts in memory: what a package is before it is anywhere else."""
 
     def __init__(self) -> None:
         self.blobs: dict[str, bytes] = {}
         self.tags: dict[str, Descriptor] = {}
+        self.attached: dict[str, list[Descriptor]] = {}  # by the digest of the subject
 
     def add(self, data: bytes, descriptor: Descriptor) -> Descriptor:
         """Put bytes in that were just described."""
@@ -143,6 +189,15 @@ class MemoryStore:
             raise BlobNotFound(f"{descriptor.digest} is not there")
         return nullcontext(data[at : at + CHUNK] for at in range(start, len(data), CHUNK))
 
+    def referrers(self, descriptor: Descriptor) -> list[Descriptor]:
+        """List what was attached."""
+        return list(self.attached.get(str(descriptor.digest), []))
+
+    def signature_tags(self, descriptor: Descriptor) -> dict[str, Descriptor]:
+        """Find tags."""
+        names = signature_tag_names(descriptor)
+        return {name: self.tags[name] for name in names if name in self.tags}
+
     def session(self) -> AbstractContextManager[object]:
         """Need nothing."""
         return nullcontext()
@@ -154,6 +209,14 @@ class MemoryStore:
     def put(self, descriptor: Descriptor, chunks: Iterable[bytes]) -> None:
         """Keep bytes, checked."""
         self.blobs[str(descriptor.digest)] = b"".join(verified(chunks, descriptor))
+
+    def attach(self, descriptor: Descriptor, raw: bytes) -> None:
+        """Keep a manifest that has a subject."""
+        self.put(descriptor, [raw])
+        subject, entry = described_referrer(descriptor, raw)
+        known = self.attached.setdefault(str(subject.digest), [])
+        if entry not in known:
+            known.append(entry)
 
     def tag(self, descriptor: Descriptor, name: str, raw: bytes) -> None:
         """Keep a manifest under a name."""

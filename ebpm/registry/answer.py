@@ -50,6 +50,12 @@ class Answer:
         """Its Content-Type, without parameters."""
         return self.headers.get("Content-Type", "").partition(";")[0].strip()
 
+    @property
+    def next_page(self) -> str | None:
+        """Where a list goes on, as it was written (RFC 8288); None at its end."""
+        links = requests.utils.parse_header_links(self.headers.get("Link", ""))
+        return next((str(one["url"]) for one in links if one.get("rel") == "next"), None)
+
     def read(self, limit: int) -> bytes:
         """Read the body, or its first ``limit`` bytes.
 

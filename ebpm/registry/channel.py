@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 from ebpm.errors import (
     AccessDenied,
@@ -59,9 +60,10 @@ class Channel:
         *,
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
+        follow: bool = True,
     ) -> Answer:
         """Send a request to a path below the repository."""
-        return self.send(method, f"{self.url}/{path}", headers=headers, body=body)
+        return self.send(method, f"{self.url}/{path}", headers=headers, body=body, follow=follow)
 
     def send(
         self,
@@ -71,6 +73,7 @@ class Channel:
         headers: Mapping[str, str] | None = None,
         body: bytes | SizedBody | None = None,
         timeout: float | None = None,
+        follow: bool = True,
     ) -> Answer:
         """Send a request to an address that the registry gave; only its own gets a credential.
 
@@ -79,9 +82,16 @@ class Channel:
         home = origin(self._base)
         ours = origin(url) == home
         known = self._authorizer.header(self._scope) if ours else None
-        answer = self._http.request(
-            method, url, headers=headers, body=body, authorization=known, timeout=timeout
+        request = partial(
+            self._http.request,
+            method,
+            url,
+            headers=headers,
+            body=body,
+            timeout=timeout,
+            follow=follow,
         )
+        answer = request(authorization=known)
         # The target of a redirect has no claim to our credentials.
         if answer.status != 401 or not ours or origin(answer.url) != home:
             return answer
@@ -90,9 +100,7 @@ class Channel:
         if header is None or isinstance(body, SizedBody):
             return answer
         answer.close()
-        return self._http.request(
-            method, url, headers=headers, body=body, authorization=header, timeout=timeout
-        )
+        return request(authorization=header)
 
     def expect(
         self, answer: Answer, good: tuple[int, ...], absent: type[EbpmError], what: str = ""

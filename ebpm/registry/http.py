@@ -72,6 +72,7 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes | SizedBody | None = None
     authorization: str | None = field(default=None, repr=False)
+    follow: bool = True
 
     @property
     def repeatable(self) -> bool:
@@ -108,6 +109,7 @@ class Http:
         body: bytes | SizedBody | None = None,
         authorization: str | None = None,
         timeout: float | None = None,
+        follow: bool = True,
     ) -> Answer:
         """Send a request and give its answer, whatever its status; the body is not read yet.
 
@@ -121,6 +123,7 @@ class Http:
             body: bytes, or a sized iterable that is read once.
             authorization: goes to the host of ``url`` and to no other.
             timeout: seconds for a single try, instead of the settings'.
+            follow: follow redirects, of GET and HEAD.
 
         Raises:
             RegistryUnreachable: no connection, after all tries.
@@ -128,7 +131,12 @@ class Http:
             InsecureTransport: plain http to a host for which it was not allowed.
         """
         request = Request(
-            method=method, url=url, headers=headers or {}, body=body, authorization=authorization
+            method=method,
+            url=url,
+            headers=headers or {},
+            body=body,
+            authorization=authorization,
+            follow=follow and method in ("GET", "HEAD"),
         )
         tries = self.settings.tries if request.repeatable and timeout is None else 1
         started = time.monotonic()
@@ -160,7 +168,7 @@ class Http:
         for _ in range(_REDIRECT_LIMIT):
             answer = self._send(request, url, authorization, timeout)
             location = answer.headers.get("Location")
-            if answer.status not in _REDIRECTS or request.method not in ("GET", "HEAD"):
+            if answer.status not in _REDIRECTS or not request.follow:
                 return answer
             if not location:
                 return answer

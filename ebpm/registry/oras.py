@@ -19,6 +19,7 @@ import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -33,16 +34,15 @@ from ebpm.errors import (
     InsecureTransport,
     InvalidManifest,
     PlatformNotFound,
-    RegistryError,
     Unsupported,
 )
 from ebpm.oci.descriptor import INDEXES, Descriptor
 from ebpm.oci.digest import Digest
-from ebpm.oci.manifest import LARGEST, Index, Manifest, parse_manifest
+from ebpm.oci.manifest import Index, Manifest, parse_manifest
 from ebpm.oci.platform import Platform
 from ebpm.oci.reference import Reference
 from ebpm.oci.store import fetch_manifest
-from ebpm.registry.address import join, split
+from ebpm.registry.address import split
 from ebpm.registry.answer import Answer
 from ebpm.registry.channel import Channel
 from ebpm.registry.client import RegistryClient
@@ -320,17 +320,8 @@ class OrasClient(oras.provider.Registry):  # type: ignore[misc]  # oras-py has n
 
     def get_tags(self, container: Any, N: int | None = None) -> list[str]:  # noqa: ANN401, N803
         """List tags, over all pages."""
-        channel = self._channel(container)
-        tags: list[str] = []
-        url = f"{channel.url}/tags/list" + (f"?n={N}" if N else "")
-        while url and (N is None or len(tags) < N):
-            with channel.send("GET", url) as answer:
-                channel.expect_manifest(answer, (200,))
-                tags += _tags(answer.read(LARGEST))
-                links = requests.utils.parse_header_links(answer.headers.get("Link", ""))
-                following = [one["url"] for one in links if one.get("rel") == "next"]
-                url = join(answer.url, following[0]) if following else ""
-        return tags[:N]
+        tags = Repository(self._channel(container)).tags(N)
+        return list(tags if N is None else islice(tags, N))
 
     def delete_tag(self, container: Any, tag: str) -> bool:  # noqa: ANN401
         """Delete a tag and nothing else; False where there is none."""
@@ -357,11 +348,3 @@ def _for_this_machine(repository: Repository, index: Index) -> Manifest:
             if isinstance(found, Manifest):
                 return found
     raise PlatformNotFound(f"{repository} has nothing for {here} in its index")
-
-
-def _tags(data: bytes) -> list[str]:
-    try:
-        tags = json.loads(data)["tags"] or []
-    except (ValueError, KeyError, TypeError, RecursionError):
-        raise RegistryError("the registry answers with something that is no list of tags") from None
-    return [tag for tag in tags if isinstance(tag, str)]

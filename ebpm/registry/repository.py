@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
 
 from ebpm.errors import (
     AuthenticationFailed,
@@ -18,9 +19,12 @@ from ebpm.errors import (
 from ebpm.oci.descriptor import MANIFESTS, Descriptor
 from ebpm.oci.digest import Digest
 from ebpm.oci.manifest import LARGEST
-from ebpm.oci.store import verified
+from ebpm.oci.store import described_referrer, signature_tag_names, verified
+from ebpm.plainjson import loads
 from ebpm.registry.channel import Channel
 from ebpm.registry.download import Download
+from ebpm.registry.pages import pages
+from ebpm.registry.referrers import Referrers
 from ebpm.registry.upload import upload
 
 _ACCEPT = {"Accept": ", ".join(MANIFESTS)}
@@ -110,6 +114,33 @@ class Repository:
             raise RegistryError(f"{self} does not say how long {digest} is")
         return int(length)
 
+    def referrers(self, descriptor: Descriptor) -> list[Descriptor]:
+        """List the manifests whose subject is this one."""
+        return Referrers(self, self._channel).find(descriptor.digest)
+
+    def signature_tags(self, descriptor: Descriptor) -> dict[str, Descriptor]:
+        """Find the tags in which cosign before version 3 kept what belongs to a manifest."""
+        names = signature_tag_names(descriptor)
+        there = [name for name in names if self._has_tag(name)]
+        return {name: self.resolve(name) for name in there}
+
+    def _has_tag(self, name: str) -> bool:
+        with self._channel.call("HEAD", f"manifests/{name}", headers=_ACCEPT) as answer:
+            if answer.status != 404:
+                self._channel.expect_manifest(answer, (200,), f":{name}")
+            return answer.status == 200
+
+    def tags(self, count: int | None = None) -> Iterator[str]:
+        """List the tags, over all pages, in the registry's order.
+
+        Args:
+            count: tags that a page may have; the registry may give fewer, or more.
+        """
+        first = self._channel.call("GET", "tags/list" + (f"?n={count}" if count else ""))
+        self._channel.expect_manifest(first, (200,))
+        for _, data in pages(self._channel, first):
+            yield from _read_tags(data)
+
     # --- writing ---------------------------------------------------------------------------------
 
     def session(self) -> AbstractContextManager[object]:
@@ -120,7 +151,7 @@ class Repository:
         """Send a blob, or a manifest under its digest."""
         if descriptor.is_manifest:
             raw = b"".join(verified(chunks, descriptor))
-            self._put_manifest(descriptor, str(descriptor.digest), raw)
+            self.put_manifest(descriptor, str(descriptor.digest), raw)
         else:
             upload(self._channel, descriptor, chunks)
 
@@ -138,7 +169,7 @@ class Repository:
             if answer.status == 200 and stated == str(descriptor.digest):
                 return
         try:
-            self._put_manifest(descriptor, name, raw)
+            self.put_manifest(descriptor, name, raw)
         except (RegistryRefused, AuthenticationFailed):
             # Old registries state no digest; an immutable tag may be ours all the same.
             if not self._means(name, descriptor):
@@ -150,8 +181,43 @@ class Repository:
         except EbpmError:
             return False
 
-    def _put_manifest(self, descriptor: Descriptor, name: str, raw: bytes) -> None:
+    def put_manifest(self, descriptor: Descriptor, name: str, raw: bytes) -> str:
+        """Send a manifest under a tag or digest; tell which subject the registry saw in it."""
         headers = {"Content-Type": descriptor.media_type}
         what = f"@{name}" if ":" in name else f":{name}"
         with self._channel.call("PUT", f"manifests/{name}", headers=headers, body=raw) as answer:
             self._channel.expect_manifest(answer, (200, 201, 202), what)
+            return answer.headers.get("OCI-Subject", "")
+
+    def attach(self, descriptor: Descriptor, raw: bytes) -> None:
+        """Send a manifest that has a subject, and see that it is found from there.
+
+        Raises:
+            RegistryRefused: the registry keeps no lists of referrers, and others overwrite ours.
+        """
+        subject, entry = described_referrer(descriptor, raw)
+        referrers = Referrers(self, self._channel)
+        sent = not self.has(descriptor)
+        if sent and self._send_referrer(descriptor, subject, raw):
+            return
+        listed = referrers.listed(subject.digest)
+        if listed is None:
+            referrers.announce(subject.digest, entry)
+        elif not sent and all(one.digest != descriptor.digest for one in listed):
+            self._send_referrer(descriptor, subject, raw)  # older than the registry's lists
+
+    def _send_referrer(self, descriptor: Descriptor, subject: Descriptor, raw: bytes) -> bool:
+        """Send a manifest; tell whether the registry saw its subject."""
+        name = str(descriptor.digest)
+        return self.put_manifest(descriptor, name, raw) == str(subject.digest)
+
+
+def _read_tags(data: bytes) -> list[str]:
+    try:
+        document: Any = loads(data)
+        tags: list[Any] = document["tags"] or []
+        if isinstance(tags, list) and all(isinstance(tag, str) for tag in tags):
+            return tags
+    except (ValueError, KeyError, TypeError):
+        pass
+    raise RegistryError("the registry answers with something that is no list of tags")

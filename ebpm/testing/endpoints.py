@@ -296,8 +296,14 @@ class Endpoints:
         found = [
             one for one in _referrers(repository, digest) if wanted in (None, one["artifactType"])
         ]
-        index = {"schemaVersion": 2, "mediaType": _INDEX, "manifests": found}
         headers = {"OCI-Filters-Applied": "artifactType"} if wanted else {}
+        if size := self.faults.page_size:
+            start = int(query.get("page", "0")) * size
+            if start + size < len(found):
+                path = digest if self.faults.relative_links else f"/v2/{name}/referrers/{digest}"
+                headers["Link"] = f'<{path}?page={start // size + 1}>; rel="next"'
+            found = found[start : start + size]
+        index = {"schemaVersion": 2, "mediaType": _INDEX, "manifests": found}
         return json_reply(200, index, {"Content-Type": _INDEX, **headers})
 
 

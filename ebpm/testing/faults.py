@@ -33,7 +33,7 @@ class Faults:
     no_range: bool = False  # answer 200 with everything
     range_limit: int = 0  # bytes of a 206 at most
     redirect_blobs_to: str | None = None  # base address of another server ("http://host:port")
-    page_size: int = 0  # of lists of tags, if the client names none; each begins with an empty one
+    page_size: int = 0  # of lists, if the client names none; those of tags begin with an empty one
     relative_links: bool = False
     no_referrers: bool = False
 

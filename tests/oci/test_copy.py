@@ -238,7 +238,7 @@ def test_a_manifest_with_endless_layers_is_refused_before_any_is_asked_for() -> 
 
 
 def test_manifests_that_would_fill_the_memory_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ebpm.oci.copy._BYTES_LIMIT", 1000)
+    monkeypatch.setattr("ebpm.oci.walk._BYTES_LIMIT", 1000)
     store = MemoryStore()
     children = [add_manifest(store, str(number).encode()) for number in range(10)]
     with pytest.raises(InvalidManifest, match="more than anybody"):

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ebpm.build.pack import BuildResult
+    from ebpm.cache.archive import Archive
     from ebpm.cache.layout import Layout
     from ebpm.oci.content import Progress
     from ebpm.oci.descriptor import Descriptor
@@ -179,10 +180,13 @@ class Workspace:
             return self._pulled(target.text)
         return self._from_indexes(target)
 
-    def _layout(self, target: Target) -> tuple[Layout, str]:
+    def _layout(self, target: Target) -> tuple[Layout | Archive, str]:
+        from ebpm.cache.archive import Archive
         from ebpm.cache.layout import Layout
 
         folder, name = target.layout
+        if target.is_archive:
+            return Archive(folder), name
         layout = Layout(folder, readonly=True)
         if not layout.exists:
             raise TargetNotFound(f"{folder} is no OCI layout folder")
@@ -336,15 +340,21 @@ class Workspace:
     def _send(
         self, source: Source, root: Descriptor, target: Target, default_name: str
     ) -> Descriptor:
+        from contextlib import nullcontext
+
+        from ebpm.cache.archive import ArchiveWriter
         from ebpm.cache.layout import Layout
         from ebpm.oci.copy import copy
         from ebpm.oci.reference import Reference
 
         if target.kind == LAYOUT:
             folder, name = target.layout
-            return copy(
-                source, root, Layout.create(folder), name or default_name, progress=self.progress
-            )
+            with (
+                ArchiveWriter.adding_to(folder)
+                if target.is_archive
+                else nullcontext(Layout.create(folder)) as place
+            ):
+                return copy(source, root, place, name or default_name, progress=self.progress)
         reference = Reference.parse(target.text)
         if reference.digest not in (None, root.digest):
             raise InvalidReference(
@@ -390,7 +400,7 @@ class Workspace:
         return reference
 
 
-def _store_name(layout: Layout, entry: Descriptor) -> str:
+def _store_name(layout: Layout | Archive, entry: Descriptor) -> str:
     """Name what comes out of a layout folder: as there, or its title with the tag from there."""
     from ebpm.oci.reference import Reference
     from ebpm.oci.store import fetch_manifest

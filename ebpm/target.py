@@ -1,7 +1,8 @@
 """What a TARGET or SOURCE on the command line is. On the path of ``ebpm run``.
 
-In this order: an existing path; ``-``; an http(s) URL; ``oci:DIR[:TAG]``, a layout folder; a
-reference whose first part is a host; else a local name, whose tag is ``latest`` if it has none.
+In this order: an existing path; ``-``; an http(s) URL; ``oci:DIR[:TAG]``, a layout folder, or
+``oci:FILE.tar[:TAG]``, one in a tar; a reference whose first part is a host; else a local name,
+whose tag is ``latest`` if it has none.
 """
 
 from __future__ import annotations
@@ -23,8 +24,16 @@ class Target:
     @property
     def layout(self) -> tuple[str, str]:
         """The folder and the name in it, of a LAYOUT; the name may be empty."""
-        folder, _, name = self.text.removeprefix("oci:").partition(":")
+        text = self.text.removeprefix("oci-archive:").removeprefix("oci:")
+        folder, _, name = text.partition(":")
         return folder, name
+
+    @property
+    def is_archive(self) -> bool:
+        """Whether a LAYOUT lies in a tar: skopeo's ``oci-archive:``, or a name that ends so."""
+        folder, _ = self.layout
+        named = folder.endswith(".tar") and not os.path.isdir(folder)
+        return named or self.text.startswith("oci-archive:")
 
     @property
     def full_name(self) -> str:
@@ -45,7 +54,7 @@ def parse_target(text: str) -> Target:
         return Target(STDIN, text)
     if text.startswith(("http://", "https://")):
         return Target(URL, text)
-    if text.startswith("oci:"):
+    if text.startswith(("oci:", "oci-archive:")):
         return Target(LAYOUT, text)
     first, slash, _ = text.partition("/")
     if slash and ("." in first or ":" in first or first == "localhost"):

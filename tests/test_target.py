@@ -22,6 +22,7 @@ DIGEST = "sha256:" + "0" * 64
         ("https://a.b/package.json", URL),
         ("oci:some/folder", LAYOUT),
         ("oci:some/folder:1.0", LAYOUT),
+        ("oci-archive:some/file:1.0", LAYOUT),
         ("ghcr.io/acme/x", REMOTE),
         ("ghcr.io/acme/x:1.0", REMOTE),
         (f"ghcr.io/acme/x@{DIGEST}", REMOTE),
@@ -64,6 +65,27 @@ def test_what_exists_is_a_path_whatever_else_it_looks_like(work: Path, text: str
 )
 def test_a_layout_is_a_folder_and_a_name_in_it(text: str, layout: tuple[str, str]) -> None:
     assert parse_target(text).layout == layout
+
+
+@pytest.mark.parametrize(
+    ("text", "archive"),
+    [
+        ("oci:x.tar", True),
+        ("oci:a/x.tar:x:1", True),
+        ("oci-archive:x", True),
+        ("oci-archive:/a/x:localhost:5000/x:1", True),
+        ("oci:x", False),
+        ("oci:x:1.tar", False),
+        ("oci:folder.tar:1", False),
+    ],
+)
+def test_a_layout_may_lie_in_a_tar(work: Path, text: str, archive: bool) -> None:
+    (work / "folder.tar").mkdir()
+    assert parse_target(text).is_archive is archive
+    assert parse_target("oci-archive:/a/x:localhost:5000/x:1").layout == (
+        "/a/x",
+        "localhost:5000/x:1",
+    )
 
 
 @pytest.mark.parametrize(

@@ -133,35 +133,61 @@ def ingest(root: str, chunks: Iterable[bytes], digest: str, size: int) -> None:
     try:
         os.makedirs(folder, exist_ok=True)
         with open(temporary, "xb") as file:
-            _fill(file, chunks, digest, size)
-            file.flush()
-            os.fchmod(file.fileno(), 0o444)
-            os.fsync(file.fileno())
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        os.rename(temporary, path)
-        sync_folder(os.path.dirname(path))
+            hashed = Hashed(digest, size)
+            for chunk in chunks:
+                hashed.update(chunk)
+                file.write(chunk)
+            hashed.check()
+            keep(file, temporary, path)
     except OSError as error:
-        raise StoreUnusable(f"cannot write to the store {root}: {_why(error)}") from None
+        raise unusable(root, error) from None
     finally:
         discard(temporary)
 
 
-def _fill(file: BinaryIO, chunks: Iterable[bytes], digest: str, size: int) -> None:
-    import hashlib
+def keep(file: BinaryIO, temporary: str, path: str) -> None:
+    """Give a blob that is complete and right its name, in a way that outlasts a power cut."""
+    file.flush()
+    os.fchmod(file.fileno(), 0o444)
+    os.fsync(file.fileno())
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    os.rename(temporary, path)
+    sync_folder(os.path.dirname(path))
 
-    algorithm, _, digits = digest.partition(":")
-    seen = hashlib.new(algorithm)
-    written = 0
-    for chunk in chunks:
-        written += len(chunk)
-        if written > size:
-            raise SizeMismatch(f"blob {digest} has more than its {size} bytes")
-        seen.update(chunk)
-        file.write(chunk)
-    if written != size:
-        raise SizeMismatch(f"blob {digest} has {written} bytes instead of {size}")
-    if seen.hexdigest() != digits:
-        raise DigestMismatch(f"the bytes do not hash to {digest}")
+
+class Hashed:
+    """Bytes that are counted and hashed as they pass."""
+
+    __slots__ = ("_digest", "_expected", "_seen", "size")
+
+    def __init__(self, digest: str, size: int) -> None:
+        import hashlib
+
+        self._digest = digest
+        self._expected = size
+        self._seen = hashlib.new(digest.partition(":")[0])
+        self.size = 0
+
+    def update(self, chunk: bytes) -> None:
+        """Take note of a chunk; raise SizeMismatch when there are too many bytes."""
+        self.size += len(chunk)
+        if self.size > self._expected:
+            raise SizeMismatch(f"blob {self._digest} has more than its {self._expected} bytes")
+        self._seen.update(chunk)
+
+    def check(self) -> None:
+        """Raise SizeMismatch or DigestMismatch if the bytes were not all, or other ones."""
+        if self.size != self._expected:
+            raise SizeMismatch(
+                f"blob {self._digest} has {self.size} bytes instead of {self._expected}"
+            )
+        if self._seen.hexdigest() != self._digest.partition(":")[2]:
+            raise DigestMismatch(f"the bytes do not hash to {self._digest}")
+
+
+def unusable(root: str, error: OSError) -> StoreUnusable:
+    """Say that a store cannot be written."""
+    return StoreUnusable(f"cannot write to the store {root}: {_why(error)}")
 
 
 def _why(error: OSError) -> str:
@@ -186,9 +212,12 @@ def sync_folder(folder: str) -> None:
 
 
 def replace_file(
-    path: str, data: bytes, temporary_folder: str, mode: int = 0o644
+    path: str, data: bytes, temporary_folder: str, mode: int = 0o644, *, anew: bool = False
 ) -> os.stat_result:
-    """Replace a file as a whole: readers see the old one or the new one; tell its new status."""
+    """Replace a file as a whole: readers see the old one or the new one; tell its new status.
+
+    With ``anew``, a file that another process has just made stays.
+    """
     temporary = f"{temporary_folder}/{os.path.basename(path)}.{os.getpid()}.{os.urandom(6).hex()}"
     try:
         os.makedirs(temporary_folder, exist_ok=True)
@@ -198,6 +227,8 @@ def replace_file(
             file.flush()
             os.fsync(file.fileno())
             status = os.fstat(file.fileno())
+        if anew and _linked(temporary, path):
+            return status
         os.replace(temporary, path)
         sync_folder(os.path.dirname(path))
     except OSError as error:
@@ -205,3 +236,14 @@ def replace_file(
     finally:
         discard(temporary)
     return status
+
+
+def _linked(temporary: str, path: str) -> bool:
+    """Give a file a name that nothing has; False where there are no hard links."""
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        return True
+    except OSError:
+        return False
+    return True

@@ -15,10 +15,9 @@ from ebpm.cache import refs
 from ebpm.cache.blobs import discard, open_regular, replace_file, sync_folder
 from ebpm.errors import InvalidManifest, StoreUnusable
 from ebpm.oci.descriptor import INDEX, Descriptor
+from ebpm.oci.layout import LARGEST_INDEX, parse_index
 from ebpm.oci.manifest import write_json
-from ebpm.plainjson import loads
 
-_LIMIT = 64 << 20
 _STAMP = ".ebpm/index.stamp"
 
 
@@ -44,7 +43,7 @@ def read_index(root: str, *, journal: bool) -> Index:
     try:
         with open_regular(f"{root}/index.json") as file:
             look = _look(os.fstat(file.fileno()))
-            found = _parse(file.read(_LIMIT + 1))
+            found = Index(*parse_index(file.read(LARGEST_INDEX + 1)))
     except FileNotFoundError:
         look, found = "", Index()
     except OSError as error:
@@ -56,16 +55,6 @@ def read_index(root: str, *, journal: bool) -> Index:
     if journal and look != _stamp(root):
         _merge(found, root)
     return found
-
-
-def _parse(raw: bytes) -> Index:
-    data = loads(raw)
-    if len(raw) > _LIMIT or not isinstance(data, dict):
-        raise ValueError("it is no object, or larger than any")
-    items = data.pop("manifests", None)
-    if not isinstance(items, list):
-        raise ValueError("it has no list of manifests")
-    return Index([Descriptor.from_json(item) for item in items], data)
 
 
 def _merge(index: Index, root: str) -> None:

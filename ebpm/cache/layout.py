@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Self
 
 from ebpm.cache import blobs, refs
 from ebpm.cache.index import change, read_index, write_index
 from ebpm.cache.lock import locked
+from ebpm.cache.parts import receive
 from ebpm.cache.referrers import find_referrers, find_signature_tags
 from ebpm.errors import (
     BlobNotFound,
@@ -24,12 +25,13 @@ from ebpm.errors import (
     ManifestNotFound,
     StoreUnusable,
 )
+from ebpm.oci.content import Content
 from ebpm.oci.descriptor import Descriptor
 from ebpm.oci.digest import Digest
-from ebpm.oci.manifest import LARGEST, media_type_of, parse_manifest
+from ebpm.oci.layout import VERSION_FILE, describe_manifest, find_entry, may_be
+from ebpm.oci.manifest import LARGEST
 from ebpm.oci.store import CHUNK, described_referrer, fetch, fetch_manifest
 
-_LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
 _PARTS = {"oci-layout", "index.json", "blobs", "ingest", ".ebpm", "lost+found"}
 _STALE = 24 * 3600.0  # seconds after which an abandoned temporary file is nobody's
 
@@ -47,6 +49,10 @@ class Layout:
         self.root = root
         self.readonly = readonly
         self._journal = journal
+        # A folder of somebody else's gets no files of ours; only our store has blobs removed while
+        # others put artifacts together.
+        self._index_lock = f"{root}/.ebpm/index.lock" if journal else f"{root}/oci-layout"
+        self._blobs_lock = f"{root}/.ebpm/gc.lock" if journal else None
 
     @classmethod
     def create(cls, root: str, *, journal: bool = False) -> Self:
@@ -64,12 +70,15 @@ class Layout:
                 )
             for folder in ["blobs/sha256", "ingest"] + ([refs.FOLDER] if journal else []):
                 os.makedirs(f"{root}/{folder}", exist_ok=True)
+            if layout._blobs_lock and not os.path.lexists(layout._blobs_lock):
+                for lock in (layout._index_lock, layout._blobs_lock):
+                    os.close(os.open(lock, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666))
         except OSError as error:
             raise StoreUnusable(f"cannot create {root}: {error.strerror}") from None
         if not layout.exists:
-            blobs.replace_file(f"{root}/oci-layout", _LAYOUT, f"{root}/ingest")
+            blobs.replace_file(f"{root}/oci-layout", VERSION_FILE, f"{root}/ingest", anew=True)
         if not os.path.lexists(f"{root}/index.json"):
-            with locked(root):
+            with locked(layout._index_lock):
                 if not os.path.lexists(f"{root}/index.json"):
                     write_index(root, read_index(root, journal=journal), journal=journal)
         layout._clean_ingest()
@@ -101,19 +110,12 @@ class Layout:
 
     def find(self, name: str) -> Descriptor:
         """Find an entry of the index as :meth:`resolve` does, with the name that it has there."""
-        entries = self.entries()
-        named = [one for one in entries if name in (one.ref_name, str(one.digest))]
-        named = [one for one in named if _may_be(name, one)]
-        if not named and not name and len(entries) == 1:
-            named = entries
-        if not named and "@" in name:
+        try:
+            return find_entry(self.entries(), name, self.root)
+        except ManifestNotFound:
+            if "@" not in name:
+                raise
             return self._resolve_digest(name)
-        if not named:
-            known = ", ".join(one.ref_name for one in entries if one.ref_name) or "nothing"
-            raise ManifestNotFound(
-                f"{name or 'no name'}: not in {self.root}", hint=f"it has {known[:500]}"
-            )
-        return named[-1]
 
     def _resolve_digest(self, name: str) -> Descriptor:
         """Find ``NAME@DIGEST``: a manifest that is here, whatever names it has."""
@@ -123,13 +125,7 @@ class Layout:
                 raw = file.read(LARGEST + 1)
         except BlobNotFound:
             raise ManifestNotFound(f"{name}: not in {self.root}") from None
-        try:
-            media_type = media_type_of(raw)
-            parse_manifest(raw, media_type)
-        except InvalidManifest:
-            raise ManifestNotFound(f"{name} is not a manifest") from None
-        blobs.check_bytes(raw, str(digest), len(raw), f"manifest {digest}")
-        return Descriptor(media_type=media_type, digest=digest, size=len(raw))
+        return describe_manifest(raw, digest, name)
 
     @contextmanager
     def open(self, descriptor: Descriptor, start: int = 0) -> Iterator[Iterator[bytes]]:
@@ -154,12 +150,19 @@ class Layout:
 
     def session(self) -> AbstractContextManager[object]:
         """Hold off the removal of blobs while an artifact is being put together."""
-        return locked(f"{self.root}/blobs", shared=True)
+        return self._held(shared=True)
+
+    def _held(self, *, shared: bool = False) -> AbstractContextManager[None]:
+        """Lock what blobs there are."""
+        return locked(self._blobs_lock, shared=shared) if self._blobs_lock else nullcontext()
 
     def put(self, descriptor: Descriptor, chunks: Iterable[bytes]) -> None:
         """Write content; it appears under its name when it is whole and right."""
         self._writable()
-        blobs.ingest(self.root, chunks, str(descriptor.digest), descriptor.size)
+        if isinstance(chunks, Content):
+            receive(self.root, chunks, descriptor)
+        else:
+            blobs.ingest(self.root, chunks, str(descriptor.digest), descriptor.size)
 
     def attach(self, descriptor: Descriptor, raw: bytes) -> None:
         """Put a manifest that has a subject, and an entry without a name for it."""
@@ -167,7 +170,7 @@ class Layout:
         if not self.has(descriptor):
             self.put(descriptor, [raw])
         self._writable()
-        with locked(self.root):
+        with locked(self._index_lock):
             index = read_index(self.root, journal=self._journal)
             if any(one.ref_name is None and one.digest == entry.digest for one in index.entries):
                 return
@@ -187,9 +190,9 @@ class Layout:
         """Give many names in one step; a name with a digest can only be given to that."""
         self._writable()
         for name, descriptor in named.items():
-            if not _may_be(name, descriptor):
+            if not may_be(name, descriptor):
                 raise InvalidReference(f"{name} can be nothing but that, not {descriptor.digest}")
-        with locked(self.root):
+        with locked(self._index_lock):
             index = read_index(self.root, journal=self._journal)
             kept = [one for one in index.entries if one.ref_name not in named]
             change(self.root)
@@ -207,7 +210,7 @@ class Layout:
             ManifestNotFound: no such name.
         """
         self._writable()
-        with locked(f"{self.root}/blobs"), locked(self.root):
+        with self._held(), locked(self._index_lock):
             index = read_index(self.root, journal=self._journal)
             gone = [one for one in index.entries if one.ref_name == name]
             if not gone:
@@ -265,9 +268,3 @@ class Layout:
     def _writable(self) -> None:
         if self.readonly:
             raise StoreUnusable(f"{self.root} is another user's store: it is only read")
-
-
-def _may_be(name: str, descriptor: Descriptor) -> bool:
-    """Whether a name fits: one that ends in a digest is good for that digest alone."""
-    _, pinned, digest = name.partition("@")
-    return not pinned or digest == str(descriptor.digest)

@@ -1,4 +1,8 @@
-"""Locks between processes: flock(2) on the folder that they protect. The only user of fcntl."""
+"""Locks between processes: flock(2) on a file. The only user of fcntl.
+
+A file and not the folder beside it: where flock is made of byte-range locks, as on NFS, an
+exclusive one needs a descriptor that may write, which no folder gives.
+"""
 
 from __future__ import annotations
 
@@ -16,42 +20,56 @@ _STEP = 0.02
 
 
 @contextmanager
-def locked(folder: str, *, shared: bool = False, patience: float = _PATIENCE) -> Iterator[None]:
-    """Hold the lock of a folder.
+def locked(path: str, *, shared: bool = False, patience: float = _PATIENCE) -> Iterator[None]:
+    """Hold the lock of a file, which is made if it is not there, and stays empty.
 
     Args:
-        folder: must exist; no file is made in it.
+        path: its folder must exist.
         shared: with other sharers, against an exclusive holder.
         patience: seconds to wait.
 
     Raises:
         StoreLocked: another process holds it all that time; the message names it.
-        StoreUnusable: the folder cannot be opened, or its file system has no locks.
+        StoreUnusable: the file cannot be opened, or its file system has no locks.
     """
     try:
-        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        fd = _open(path, shared)
     except OSError as error:
-        raise StoreUnusable(f"cannot open {folder}: {error.strerror}") from None
+        raise StoreUnusable(f"cannot open {path}: {error.strerror}") from None
     try:
-        _acquire(fd, folder, fcntl.LOCK_SH if shared else fcntl.LOCK_EX, patience)
+        deadline = time.monotonic() + patience
+        while not try_lock(fd, path, shared=shared):
+            if time.monotonic() > deadline:
+                raise StoreLocked(f"{path} is in use by {_holder(fd)}")
+            time.sleep(_STEP)
         yield
     finally:
         os.close(fd)
 
 
-def _acquire(fd: int, folder: str, mode: int, patience: float) -> None:
-    deadline = time.monotonic() + patience
-    while True:
-        try:
-            fcntl.flock(fd, mode | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno not in (errno.EAGAIN, errno.EACCES):
-                raise StoreUnusable(f"cannot lock {folder}: {error.strerror}") from None
-            if time.monotonic() > deadline:
-                raise StoreLocked(f"{folder} is in use by {_holder(fd)}") from None
-            time.sleep(_STEP)
-        else:
-            return
+def _open(path: str, shared: bool) -> int:
+    flags = os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    try:
+        return os.open(path, os.O_RDWR | flags, 0o666)
+    except OSError as error:
+        if not shared or error.errno not in (errno.EACCES, errno.EROFS):
+            raise
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+
+
+def try_lock(fd: int, path: str, *, shared: bool = False) -> bool:
+    """Lock an open file if nobody else has; closing it unlocks it.
+
+    Raises:
+        StoreUnusable: its file system has no locks.
+    """
+    try:
+        fcntl.flock(fd, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in (errno.EAGAIN, errno.EACCES):
+            raise StoreUnusable(f"cannot lock {path}: {error.strerror}") from None
+        return False
+    return True
 
 
 def _holder(fd: int) -> str:

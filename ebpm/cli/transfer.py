@@ -31,7 +31,8 @@ def workspace_for(target: Target, what: str, plain_http: bool) -> tuple[Workspac
 def push(words: tuple[str, ...], platform: str | None, plain_http: bool, as_json: bool) -> None:
     """Send a package to a registry.
 
-    REF is HOST/NAME[:TAG] in a registry, or oci:DIR[:TAG], a layout folder. SOURCE is any TARGET;
+    REF is HOST/NAME[:TAG] in a registry, or oci:DIR[:TAG], a layout folder, or
+    oci:FILE.tar[:TAG], one in a tar. SOURCE is any TARGET;
     without it, what the store has under REF is sent.
     """
     if len(words) > 2:
@@ -65,7 +66,8 @@ def push(words: tuple[str, ...], platform: str | None, plain_http: bool, as_json
 def pull(reference: str, tag: str | None, plain_http: bool, as_json: bool) -> None:
     """Fetch a package into the store.
 
-    REF is HOST/NAME[:TAG|@DIGEST] in a registry, or oci:DIR[:TAG], a layout folder.
+    REF is HOST/NAME[:TAG|@DIGEST] in a registry, or oci:DIR[:TAG], a layout folder, or
+    oci:FILE.tar[:TAG], one in a tar.
     """
     target = parse_target(reference)
     if target.kind == NAME:

@@ -141,3 +141,18 @@ def test_the_commands_pull_from_its_folder(skopeo: Run, ebpm: Ebpm, tmp_path: Pa
     skopeo("copy", "--all", f"oci:{tmp_path}/ours:x:1", f"oci:{folder}:y:2")
     done = ebpm.run("pull", f"oci:{folder}:y:2")
     assert done.stdout == f"pulled y:2@{root.digest}\n"
+
+
+def test_it_reads_our_tar_and_we_read_its(skopeo: Run, tmp_path: Path, ebpm: Ebpm) -> None:
+    source, _ = kept("x:1")
+    ours, theirs = tmp_path / "ours.tar", tmp_path / "theirs.tar"
+    ebpm.run("push", "x:1", f"oci:{ours}:x:1")
+    skopeo(
+        *("copy", "--all", "--preserve-digests"),
+        *(f"oci-archive:{ours}:x:1", f"oci-archive:{theirs}:y:2"),
+    )
+    for text in (f"oci:{theirs}:y:2", f"oci-archive:{theirs}"):
+        ebpm.run("pull", text, "-t", "back:1")
+        store = Workspace().store()
+        assert everything(store, store.resolve("back:1")) == source.blobs
+        ebpm.run("remove", "back:1")

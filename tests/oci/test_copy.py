@@ -130,7 +130,7 @@ def test_the_source_may_go_away_at_any_moment_and_nothing_is_named(tmp_path: Pat
             copy(source, root, target, "x:1")
         except RegistryUnreachable:
             assert target.entries() == []
-            assert files_of(target.root, "ingest") == set()
+            assert all(name.endswith(".part") for name in files_of(target.root, "ingest"))
             names = files_of(target.root)
             assert names <= {digest.partition(":")[2] for digest in whole.blobs}
             assert str(root.digest.hex) not in names
@@ -325,4 +325,4 @@ def test_whoever_fails_first_is_heard(tmp_path: Path) -> None:
     with pytest.raises(EbpmError) as caught:
         copy(Lying(whole, bad, b"\x08" * 100), root, target, "x:1")
     assert isinstance(caught.value, DigestMismatch)
-    assert files_of(target.root, "ingest") == set()
+    assert bad.partition(":")[2] not in files_of(target.root)

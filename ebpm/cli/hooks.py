@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ebpm.errors import UsageError
+from ebpm.errors import InvalidParameter, UsageError
 from ebpm.package.hook import AUTO, OPTION_NAMES, parse_hook
 from ebpm.runtime.plan import Plan, ProgramPlan
+from ebpm.runtime.planner import move
 
 
 def move_hooks(plan: Plan, hooks: Sequence[str]) -> None:
-    """Change a plan by what ``--attach`` says; without a program, all that take options move.
+    """Change a plan by what ``--attach`` says.
+
+    Without a program, the only one moves; of several, those that take options.
 
     Raises:
         UsageError: no such program, or none that takes options.
-        InvalidParameter: the hook is malformed.
+        InvalidParameter: the hook is malformed, or not one that the program can go to.
     """
     programs = {one.name: one for one in plan.programs}
     for text in hooks:
@@ -27,15 +30,22 @@ def move_hooks(plan: Plan, hooks: Sequence[str]) -> None:
                 f"{plan.name} has no program {name!r}", hint=f"it has {', '.join(programs)}"
             )
         movable = [one for one in plan.programs if one.kind != AUTO]
+        if len(plan.programs) == 1:
+            movable = plan.programs
         if not movable:
-            raise UsageError(f"no program of {plan.name} takes --attach {text}")
+            raise UsageError(
+                f"{plan.name} has several programs: which of them is to move to {text}?",
+                hint=f"write --attach PROGRAM={text}; the programs are {', '.join(programs)}",
+            )
         for one in movable:
             _move(one, text)
 
 
 def _move(program: ProgramPlan, text: str) -> None:
     hook = parse_hook(text, program.section)
-    if hook.kind != program.kind:
-        raise UsageError(f"program {program.name!r} at {program.section} cannot move to {text}")
-    program.section = hook.section
-    program.options = {**program.options, **hook.options}
+    try:
+        move(program, hook)
+    except InvalidParameter as error:
+        raise InvalidParameter(
+            f"program {program.name!r}: {error.message}", hint=error.hint
+        ) from None

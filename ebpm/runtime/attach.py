@@ -75,6 +75,10 @@ def _attach(program: Program, one: ProgramPlan) -> Attachment:
         return _attach_xdp(program, one.options)
     if one.kind == "tc":
         return _attach_tc(program, one.options)
+    if one.retype is not None:
+        from ebpm.runtime.libbpf.moved import attach_to
+
+        return attach_to(program, one.section)
     return program.attach()
 
 

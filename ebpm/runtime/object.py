@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ebpm.plainjson import Json
+    from ebpm.runtime.libbpf.binding import Map
     from ebpm.runtime.log import Log
     from ebpm.runtime.plan import Plan
 
@@ -90,6 +91,77 @@ def set_variables(bpf: BpfObject, plan: Plan, values: Mapping[str, Json]) -> Non
             memory.write(variable.offset, encode(variable.layout, value, before))
         except ValueError as error:
             raise InvalidParameter(f"{variable.name}: {error}") from None
+
+
+def move_programs(bpf: BpfObject, plan: Plan) -> None:
+    """Tell libbpf of the programs that go elsewhere than their sections say; before the load.
+
+    Raises:
+        HookNotFound, LoadFailed: the kernel's BTF has no such function or tracepoint.
+    """
+    moved = {one.name: one for one in plan.programs if one.retype is not None}
+    if not moved:
+        return
+    from ebpm.runtime.libbpf.moved import retype
+
+    for program in bpf.programs():
+        one = moved.get(program.name)
+        if one is None or one.retype is None:
+            continue
+        try:
+            retype(program, *one.retype)
+        except LibbpfError as error:
+            if error.errno in (errno.ENOENT, errno.ESRCH):
+                raise hook_not_found(one.section, plan.name) from None
+            raise LoadFailed(
+                f"program {one.name!r} of {plan.name} cannot move to {one.section}: "
+                f"{error.strerror}"
+            ) from None
+
+
+def size_maps(bpf: BpfObject, plan: Plan) -> None:
+    """Give maps the capacities that the plan has for them; before the load."""
+    for one in plan.maps:
+        if one.max_entries is not None:
+            _map(bpf, plan, one.name).resize(one.max_entries)
+
+
+def fill_maps(bpf: BpfObject, plan: Plan) -> None:
+    """Put in the entries of the plan, after the load.
+
+    Raises:
+        InvalidParameter: there are more values than CPUs.
+        LoadFailed: the kernel does not take an entry.
+    """
+    for one in plan.maps:
+        if not one.entries:
+            continue
+        target = _map(bpf, plan, one.name)
+        cpus = bpf.library.possible_cpus if one.per_cpu else 1
+        for key, values in one.entries:
+            if len(values) > cpus:
+                raise InvalidParameter(
+                    f"map {one.name!r} is given values for {len(values)} CPUs, and there are {cpus}"
+                )
+            data = [bytes.fromhex(value) for value in values]
+            if one.per_cpu:
+                data = [value + bytes(-len(value) % 8) for value in data]
+                data = data * cpus if len(data) == 1 else data
+                data += [bytes(len(data[0]))] * (cpus - len(data))
+            try:
+                target.update(None if key is None else bytes.fromhex(key), b"".join(data))
+            except LibbpfError as error:
+                raise LoadFailed(
+                    f"map {one.name!r} of {plan.name} does not take the entry with key "
+                    f"{key or 'none'}: {error.strerror}"
+                ) from None
+
+
+def _map(bpf: BpfObject, plan: Plan, name: str) -> Map:
+    found = bpf.map(name)
+    if found is None:
+        raise LoadFailed(f"the object of {plan.name} has no map {name!r}")
+    return found
 
 
 def load(bpf: BpfObject, plan: Plan, log: Log) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from ebpm.plainjson import Json
 
-FORMAT = 2
+FORMAT = 3
 """Of the kept form; another number means that the plan is made again."""
 
 RINGBUF, PERF_EVENT_ARRAY = "ringbuf", "perf_event_array"
@@ -51,15 +51,30 @@ class VariablePlan:
 
 
 class ProgramPlan:
-    """A program and its hook: ``kind`` "auto" is left to libbpf, others are attached here."""
+    """A program and its hook: ``kind`` "auto" is left to libbpf, others are attached here.
 
-    __slots__ = ("kind", "name", "options", "section")
+    One that goes elsewhere than its section in the object says has ``retype``: what libbpf is told
+    before the load; see :class:`ebpm.package.sections.Retype`.
+    """
 
-    def __init__(self, *, name: str, section: str, kind: str, options: dict[str, Any]) -> None:
+    __slots__ = ("kind", "name", "options", "origin", "retype", "section")
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        section: str,
+        kind: str,
+        options: dict[str, Any],
+        origin: str | None = None,
+        retype: tuple[int | None, int, int, str | None] | None = None,
+    ) -> None:
         self.name = name
-        self.section = section
+        self.section = section  # where it goes
+        self.origin = origin or section  # as the object has it
         self.kind = kind
         self.options = options
+        self.retype = retype  # type, attach type, flags, target
 
 
 class SourcePlan:
@@ -72,6 +87,29 @@ class SourcePlan:
         self.kind = kind  # RINGBUF or PERF_EVENT_ARRAY
         self.name = name  # shown to people: the map's
         self.layout = layout  # with the members to show, in order
+
+
+class MapPlan:
+    """What is done to a map before the programs are attached.
+
+    ``entries`` are keys and values as bytes, in hex; the key is None where the kind of map has no
+    keys. A value of a per-CPU map is a list: of the one value for all CPUs, or of one for each.
+    """
+
+    __slots__ = ("entries", "max_entries", "name", "per_cpu")
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        max_entries: int | None,
+        per_cpu: bool,
+        entries: list[tuple[str | None, list[str]]],
+    ) -> None:
+        self.name = name
+        self.max_entries = max_entries  # None: as the object has it
+        self.per_cpu = per_cpu
+        self.entries = entries
 
 
 class CounterPlan:
@@ -93,6 +131,7 @@ class Plan:
         "description",
         "epilog",
         "lost",
+        "maps",
         "name",
         "object_digest",
         "object_name",
@@ -120,6 +159,7 @@ class Plan:
         programs: list[ProgramPlan],
         sources: list[SourcePlan],
         lost: list[CounterPlan],
+        maps: list[MapPlan],
         perf_pages: int,
         poll_timeout: int,
         usdt_spec_size: int,
@@ -135,6 +175,7 @@ class Plan:
         self.programs = programs
         self.sources = sources
         self.lost = lost
+        self.maps = maps  # only those that something is done to
         self.perf_pages = perf_pages  # per CPU, a power of two
         self.poll_timeout = poll_timeout  # milliseconds
         self.usdt_spec_size = usdt_spec_size  # bytes, as the object has it; 0 without USDT
@@ -150,6 +191,7 @@ class Plan:
                 "programs": [_dump(one) for one in self.programs],
                 "sources": [_dump(one) for one in self.sources],
                 "lost": [_dump(one) for one in self.lost],
+                "maps": [_dump(one) for one in self.maps],
             }
         )
 
@@ -166,6 +208,7 @@ class Plan:
                 programs=[ProgramPlan(**_load(one)) for one in data["programs"]],
                 sources=[SourcePlan(**_load(one)) for one in data["sources"]],
                 lost=[CounterPlan(**_load(one)) for one in data["lost"]],
+                maps=[MapPlan(**one) for one in data["maps"]],
             )
         except (ValueError, KeyError, TypeError, IndexError, AttributeError):
             return None

@@ -6,11 +6,13 @@ from typing import Any
 
 from ebpm.btf.encode import encode
 from ebpm.btf.layout import Layout
-from ebpm.errors import InvalidPackage
+from ebpm.errors import InvalidPackage, InvalidParameter
 from ebpm.package.describe import ObjectFacts, VariableFact, describe
 from ebpm.package.exports import BUFFERS, export_layout, export_type
-from ebpm.package.hook import hook_of
+from ebpm.package.hook import Hook, hook_of
 from ebpm.package.model import MapSpec, ObjectFile, Package, ProgramSpec, Variable
+from ebpm.package.sections import retype
+from ebpm.runtime.entries import plan_maps
 from ebpm.runtime.plan import CounterPlan, Plan, ProgramPlan, SourcePlan, VariablePlan
 
 DEFAULT_DESCRIPTION = "A simple eBPF program"
@@ -39,7 +41,7 @@ def make_plan(package: Package, one: ObjectFile) -> Plan:
         epilog=doc.details,
         variables=[
             _variable(fact, variable, facts)
-            for section, variable in package.variables
+            for section, variable in [*package.variables, *_unmentioned(package, facts)]
             if (fact := _fact(section, variable, variables)) and not _counts(variable)
         ],
         programs=[_program(program, facts) for program in package.programs],
@@ -54,10 +56,21 @@ def make_plan(package: Package, one: ObjectFile) -> Plan:
             for section, variable in package.variables
             if _counts(variable) and (fact := variables.get((section, variable.name)))
         ],
+        maps=plan_maps(package.maps, facts),
         perf_pages=_perf_pages(package.settings.get("perf_buffer_pages")),
         poll_timeout=_positive(package.settings.get("poll_timeout_ms"), 100),
         usdt_spec_size=next((one.value_size for one in facts.maps if one.name == _USDT_SPECS), 0),
     )
+
+
+def _unmentioned(package: Package, facts: ObjectFacts) -> list[tuple[str, Variable]]:
+    """List the object's variables that the metadata does not have: they can be set all the same."""
+    known = {(section, variable.name) for section, variable in package.variables}
+    return [
+        (fact.section, Variable(name=fact.name, type=fact.type))
+        for fact in facts.variables
+        if (fact.section, fact.name) not in known
+    ]
 
 
 def _counts(variable: Variable) -> bool:
@@ -114,15 +127,38 @@ def _check_default(name: str, layout: Layout, value: Any) -> None:  # noqa: ANN4
 
 
 def _program(program: ProgramSpec, facts: ObjectFacts) -> ProgramPlan:
-    if program.name not in {fact.name for fact in facts.programs}:
-        known = ", ".join(fact.name for fact in facts.programs) or "none"
+    origins = {fact.name: fact.section for fact in facts.programs}
+    if program.name not in origins:
+        known = ", ".join(origins) or "none"
         raise InvalidPackage(
             f"the metadata names a program {program.name!r}, and the object has {known}"
         )
     hook = hook_of(program)
-    return ProgramPlan(
-        name=program.name, section=hook.section, kind=hook.kind, options=dict(hook.options)
+    plan = ProgramPlan(
+        name=program.name,
+        section=hook.section,
+        kind=hook.kind,
+        options=dict(hook.options),
+        origin=origins[program.name],
     )
+    try:
+        move(plan, hook)
+    except InvalidParameter as error:
+        raise InvalidPackage(f"program {program.name}: {error.message}", hint=error.hint) from None
+    return plan
+
+
+def move(plan: ProgramPlan, hook: Hook) -> None:
+    """Have a program go to a hook; options that the hook does not give stay, if it takes them.
+
+    Raises:
+        InvalidParameter: the program cannot go there; the message says why.
+    """
+    told = retype(plan.origin, hook.section)
+    kept = plan.options if hook.kind == plan.kind else {}
+    plan.section, plan.kind = hook.section, hook.kind
+    plan.options = {**kept, **hook.options}
+    plan.retype = (told.type, told.attach_type, told.flags, told.target) if told else None
 
 
 def _sources(package: Package, facts: ObjectFacts) -> list[SourcePlan]:
@@ -145,9 +181,11 @@ def _layout(package: Package, facts: ObjectFacts, spec: MapSpec | None) -> Layou
     if package.multiple_exports and isinstance(config, dict) and "btf_type_id" in config:
         type_id = config["btf_type_id"]
         named = next((one for one in package.exports if one.type_id == type_id), None)
+        if named is not None:  # the ids are those of the package's first object, names are not
+            return export_layout(facts, named)
         if not isinstance(type_id, int) or facts.btf is None or not 0 < type_id < len(facts.btf):
             raise InvalidPackage(f"map {spec.name if spec else ''}: no BTF type {type_id!r}")
-        return export_layout(facts, named or export_type(facts, type_id))
+        return export_layout(facts, export_type(facts, type_id))
     return export_layout(facts, package.exports[0]) if package.exports else None
 
 

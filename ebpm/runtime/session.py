@@ -10,7 +10,14 @@ from ebpm.event import Source
 from ebpm.runtime.attach import attach, detach
 from ebpm.runtime.libbpf.binding import Libbpf
 from ebpm.runtime.log import Log
-from ebpm.runtime.object import load, open_object, set_variables
+from ebpm.runtime.object import (
+    fill_maps,
+    load,
+    move_programs,
+    open_object,
+    set_variables,
+    size_maps,
+)
 from ebpm.runtime.perfbuf import PerfBuffer
 from ebpm.runtime.plan import RINGBUF
 from ebpm.runtime.ringbuf import RingBuffer
@@ -67,7 +74,10 @@ class Session:
             verbose = show_log is not None
             self._object = open_object(Libbpf(libbpf), plan, data, self.log, verbose=verbose)
             set_variables(self._object, plan, values or {})
+            move_programs(self._object, plan)
+            size_maps(self._object, plan)
             load(self._object, plan, self.log)
+            fill_maps(self._object, plan)
             self._open_readers()
             self._attachments = attach(self._object, plan, self.log)
         except BaseException:

@@ -34,6 +34,7 @@ def plan(*variables: VariablePlan, **fields: object) -> Plan:
         "programs": [],
         "sources": [],
         "lost": [],
+        "maps": [],
         "perf_pages": 64,
         "poll_timeout": 100,
         "usdt_spec_size": 0,

@@ -77,6 +77,11 @@ class Libbpf:
         version = [self.function(f"libbpf_{part}_version")() for part in ("major", "minor")]
         return 304 if version >= [1, 7] else 208
 
+    @property
+    def possible_cpus(self) -> int:
+        """How many values an entry of a per-CPU map has."""
+        return self.check("libbpf_num_possible_cpus")
+
     def capture(self, log: Callable[[int, str], None], level: int) -> None:
         """Send libbpf's log lines of a level (WARN, INFO, DEBUG) and below to a function."""
         self._log, self._log_level = log, level
@@ -204,7 +209,15 @@ class Program:
 
     def attach(self) -> Link:
         """Attach to what the section's name says."""
-        return Link(self._library, self._library.pointer("bpf_program__attach", self._handle))
+        return self.link("bpf_program__attach")
+
+    def link(self, function: str, *arguments: Any) -> Link:  # noqa: ANN401
+        """Attach by one of libbpf's functions that return a link."""
+        return Link(self._library, self._library.pointer(function, self._handle, *arguments))
+
+    def set(self, function: str, *arguments: Any) -> None:  # noqa: ANN401
+        """Tell libbpf something of the program; only before the load."""
+        self._library.check(function, self._handle, *arguments)
 
     def attach_link(self, target: int, attach_type: int, flags: int) -> LinkDescriptor:
         """Attach by BPF_LINK_CREATE, to an interface index or a file descriptor (Linux 5.9)."""
@@ -320,6 +333,10 @@ class Map:
         """The capacity; bytes for a ring buffer."""
         return int(self._library.function("bpf_map__max_entries")(self._handle))
 
+    def resize(self, entries: int) -> None:
+        """Set the capacity, before the load; libbpf rounds a ring buffer's up to whole pages."""
+        self._library.check("bpf_map__set_max_entries", self._handle, entries)
+
     def initial_value(self) -> InitialValue | None:
         """Get at a data section's bytes before it is loaded; None for other maps."""
         size = ctypes.c_size_t()
@@ -334,8 +351,8 @@ class Map:
         self._library.check("bpf_map_lookup_elem", self.fd, key, value)
         return value.raw
 
-    def update(self, key: bytes, value: bytes, flags: int = 0) -> None:
-        """Put an entry in."""
+    def update(self, key: bytes | None, value: bytes, flags: int = 0) -> None:
+        """Put an entry in; queues, stacks and bloom filters have no keys."""
         self._library.check("bpf_map_update_elem", self.fd, key, value, flags)
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ctypes
-from ctypes import POINTER, c_char_p, c_int, c_size_t, c_uint32, c_uint64, c_void_p
+from ctypes import POINTER, c_bool, c_char_p, c_int, c_size_t, c_uint32, c_uint64, c_void_p
 
 from ebpm.runtime.libbpf.structs import (
     Btf,
     BtfDump,
+    KprobeMultiOptions,
+    KprobeOptions,
+    KsyscallOptions,
     Link,
     LinkCreateOptions,
     Map,
@@ -16,6 +19,8 @@ from ebpm.runtime.libbpf.structs import (
     Program,
     TcHook,
     TcOptions,
+    UprobeMultiOptions,
+    UprobeOptions,
 )
 
 TYPE_CHECKING = False
@@ -61,6 +66,49 @@ PROTOTYPES: Final[dict[str, tuple[Any, list[Any]]]] = {  # name: (restype, argty
     "bpf_program__type": (c_int, [PROGRAM]),
     # struct bpf_link *bpf_program__attach(const struct bpf_program *prog)
     "bpf_program__attach": (LINK, [PROGRAM]),
+    # int bpf_program__set_type(struct bpf_program *prog, enum bpf_prog_type type)
+    "bpf_program__set_type": (c_int, [PROGRAM, c_int]),
+    # int bpf_program__set_expected_attach_type(struct bpf_program *, enum bpf_attach_type type)
+    "bpf_program__set_expected_attach_type": (c_int, [PROGRAM, c_int]),
+    # int bpf_program__set_flags(struct bpf_program *prog, __u32 flags)
+    "bpf_program__set_flags": (c_int, [PROGRAM, c_uint32]),
+    # int bpf_program__set_autoload(struct bpf_program *prog, bool autoload)
+    "bpf_program__set_autoload": (c_int, [PROGRAM, c_bool]),
+    # int bpf_program__set_attach_target(struct bpf_program *, int attach_prog_fd, const char *name)
+    "bpf_program__set_attach_target": (c_int, [PROGRAM, c_int, c_char_p]),
+    # struct bpf_link *bpf_program__attach_tracepoint(const …, const char *cat, const char *name)
+    "bpf_program__attach_tracepoint": (LINK, [PROGRAM, c_char_p, c_char_p]),
+    # struct bpf_link *bpf_program__attach_raw_tracepoint(const …, const char *tp_name)
+    "bpf_program__attach_raw_tracepoint": (LINK, [PROGRAM, c_char_p]),
+    # struct bpf_link *bpf_program__attach_trace(const …), attach_lsm(const …)
+    "bpf_program__attach_trace": (LINK, [PROGRAM]),
+    "bpf_program__attach_lsm": (LINK, [PROGRAM]),
+    # struct bpf_link *bpf_program__attach_iter(const …, const struct bpf_iter_attach_opts *opts)
+    "bpf_program__attach_iter": (LINK, [PROGRAM, c_void_p]),
+    # struct bpf_link *bpf_program__attach_kprobe_opts(const …, const char *, const struct … *opts)
+    "bpf_program__attach_kprobe_opts": (LINK, [PROGRAM, c_char_p, POINTER(KprobeOptions)]),
+    # struct bpf_link *bpf_program__attach_ksyscall(const …, const char *, const struct … *opts)
+    "bpf_program__attach_ksyscall": (LINK, [PROGRAM, c_char_p, POINTER(KsyscallOptions)]),
+    # struct bpf_link *bpf_program__attach_kprobe_multi_opts(const …, const char *pattern, const …)
+    "bpf_program__attach_kprobe_multi_opts": (
+        LINK,
+        [PROGRAM, c_char_p, POINTER(KprobeMultiOptions)],
+    ),
+    # struct bpf_link *bpf_program__attach_uprobe_opts(const …, pid_t, const char *path, size_t, …)
+    "bpf_program__attach_uprobe_opts": (
+        LINK,
+        [PROGRAM, c_int, c_char_p, c_size_t, POINTER(UprobeOptions)],
+    ),
+    # struct bpf_link *bpf_program__attach_uprobe_multi(const …, pid_t, path, pattern, const …)
+    "bpf_program__attach_uprobe_multi": (
+        LINK,
+        [PROGRAM, c_int, c_char_p, c_char_p, POINTER(UprobeMultiOptions)],
+    ),
+    # struct bpf_link *bpf_program__attach_usdt(const …, pid_t, path, provider, name, const … *opts)
+    "bpf_program__attach_usdt": (
+        LINK,
+        [PROGRAM, c_int, c_char_p, c_char_p, c_char_p, c_void_p],
+    ),
     # int bpf_link__destroy(struct bpf_link *link)
     "bpf_link__destroy": (c_int, [LINK]),
     # const char *bpf_map__name(const struct bpf_map *map)
@@ -73,6 +121,8 @@ PROTOTYPES: Final[dict[str, tuple[Any, list[Any]]]] = {  # name: (restype, argty
     "bpf_map__max_entries": (c_uint32, [MAP]),
     # __u32 bpf_map__value_size(const struct bpf_map *map)
     "bpf_map__value_size": (c_uint32, [MAP]),
+    # int bpf_map__set_max_entries(struct bpf_map *map, __u32 max_entries)
+    "bpf_map__set_max_entries": (c_int, [MAP, c_uint32]),
     # const void *bpf_map__initial_value(struct bpf_map *map, size_t *psize)
     "bpf_map__initial_value": (c_void_p, [MAP, POINTER(c_size_t)]),
     # int bpf_map__set_pin_path(struct bpf_map *map, const char *path)

@@ -58,6 +58,69 @@ class LinkCreateOptions(ctypes.Structure):
     )
 
 
+class KprobeOptions(ctypes.Structure):
+    """``struct bpf_kprobe_opts``."""
+
+    _fields_ = (
+        ("sz", ctypes.c_size_t),
+        ("bpf_cookie", ctypes.c_uint64),
+        ("offset", ctypes.c_size_t),
+        ("retprobe", ctypes.c_bool),
+        ("attach_mode", ctypes.c_int),
+    )
+
+
+class KsyscallOptions(ctypes.Structure):
+    """``struct bpf_ksyscall_opts``."""
+
+    _fields_ = (
+        ("sz", ctypes.c_size_t),
+        ("bpf_cookie", ctypes.c_uint64),
+        ("retprobe", ctypes.c_bool),
+    )
+
+
+class UprobeOptions(ctypes.Structure):
+    """``struct bpf_uprobe_opts``."""
+
+    _fields_ = (
+        ("sz", ctypes.c_size_t),
+        ("ref_ctr_offset", ctypes.c_size_t),
+        ("bpf_cookie", ctypes.c_uint64),
+        ("retprobe", ctypes.c_bool),
+        ("func_name", ctypes.c_char_p),
+        ("attach_mode", ctypes.c_int),
+        ("_rest", ctypes.c_int),
+    )
+
+
+class KprobeMultiOptions(ctypes.Structure):
+    """``struct bpf_kprobe_multi_opts`` of libbpf 1.0."""
+
+    _fields_ = (
+        ("sz", ctypes.c_size_t),
+        ("syms", ctypes.c_void_p),
+        ("addrs", ctypes.c_void_p),
+        ("cookies", ctypes.c_void_p),
+        ("cnt", ctypes.c_size_t),
+        ("retprobe", ctypes.c_bool),
+    )
+
+
+class UprobeMultiOptions(ctypes.Structure):
+    """``struct bpf_uprobe_multi_opts`` of libbpf 1.3."""
+
+    _fields_ = (
+        ("sz", ctypes.c_size_t),
+        ("syms", ctypes.c_void_p),
+        ("offsets", ctypes.c_void_p),
+        ("ref_ctr_offsets", ctypes.c_void_p),
+        ("cookies", ctypes.c_void_p),
+        ("cnt", ctypes.c_size_t),
+        ("retprobe", ctypes.c_bool),
+    )
+
+
 class TcHook(ctypes.Structure):
     """``struct bpf_tc_hook``."""
 

@@ -1,0 +1,140 @@
+"""What a package does to its maps before the programs are attached: entries, and another capacity.
+
+Everything is encoded when the plan is made, by the types that the object's BTF gives the map; only
+how many CPUs there are, the machine that runs it knows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ebpm.btf import layout as kinds
+from ebpm.btf.encode import encode
+from ebpm.btf.layout import Layout
+from ebpm.errors import InvalidPackage
+from ebpm.package.describe import MapFact, ObjectFacts
+from ebpm.package.model import MapSpec
+from ebpm.runtime.plan import MapPlan
+
+if TYPE_CHECKING:
+    from ebpm.plainjson import Json
+
+# enum bpf_map_type, include/uapi/linux/bpf.h
+_ARRAYS = (2, 6)
+_PER_CPU = (5, 6, 10)
+_KEYLESS = (22, 23, 30)  # queue, stack, bloom filter
+_REFERENCES = {  # their values are descriptors, or come about otherwise
+    3: "programs",
+    4: "perf events",
+    7: "stack traces",
+    8: "control groups",
+    12: "maps",
+    13: "maps",
+    15: "sockets",
+    18: "sockets",
+    20: "sockets",
+    24: "storage of sockets",
+    26: "functions of the kernel",
+    27: "what programs write",
+    28: "storage of inodes",
+    29: "storage of tasks",
+    31: "what user space writes",
+    32: "storage of control groups",
+    33: "pages",
+}
+_MAX_ENTRIES = (1 << 32) - 1
+
+
+def plan_maps(specs: Sequence[MapSpec], facts: ObjectFacts) -> list[MapPlan]:
+    """Encode ``maps[].data`` and check ``maps[].max_entries``.
+
+    Raises:
+        InvalidPackage: there is no such map, or an entry that it cannot hold; the message names the
+            map, the key, the type and the range.
+    """
+    known = {fact.name: fact for fact in facts.maps}
+    plans = []
+    for spec in specs:
+        if not spec.data and spec.max_entries is None:
+            continue
+        if spec.name not in known:
+            raise InvalidPackage(
+                f"map {spec.name!r} is given entries or a size, and the object has "
+                f"{', '.join(known) or 'no map'}",
+                hint="variables of data sections are set by variables[].value",
+            )
+        plans.append(_plan(spec, known[spec.name], facts))
+    return plans
+
+
+def _plan(spec: MapSpec, fact: MapFact, facts: ObjectFacts) -> MapPlan:
+    limit = spec.max_entries
+    if limit is not None and not 0 < limit <= _MAX_ENTRIES:
+        raise InvalidPackage(f"map {spec.name!r}: max_entries is {limit}, not 1 to {_MAX_ENTRIES}")
+    capacity = limit or fact.max_entries
+    if spec.data and fact.type in _REFERENCES:
+        raise InvalidPackage(
+            f"map {spec.name!r} cannot be given entries: it holds {_REFERENCES[fact.type]}"
+        )
+    if capacity and len(spec.data) > capacity:
+        raise InvalidPackage(
+            f"map {spec.name!r} is given {len(spec.data)} entries, and holds {capacity}",
+            hint="raise its max_entries",
+        )
+    entries = [_entry(spec.name, item, fact, facts, capacity) for item in spec.data]
+    per_cpu = fact.type in _PER_CPU
+    return MapPlan(name=spec.name, max_entries=limit, per_cpu=per_cpu, entries=entries)
+
+
+def _entry(
+    name: str, item: Json, fact: MapFact, facts: ObjectFacts, capacity: int
+) -> tuple[str | None, list[str]]:
+    keyless = fact.type in _KEYLESS
+    wanted = {"value"} if keyless else {"key", "value"}
+    if not isinstance(item, Mapping) or set(item) != wanted:
+        has = " and ".join(sorted(wanted))
+        raise InvalidPackage(f"map {name!r}: an entry is a mapping with {has}, and not {item!r}")
+    key = None
+    if not keyless:
+        place = f"map {name!r}, key {item['key']!r}"
+        layout = _layout(facts, fact.key_type, fact.key_size)
+        key = _encode(layout, item["key"], f"{place}: the key")
+        if fact.type in _ARRAYS and capacity and int(item["key"]) >= capacity:
+            raise InvalidPackage(f"{place}: the key is out of range, which is 0 to {capacity - 1}")
+    else:
+        place = f"map {name!r}, value {item['value']!r}"
+    layout = _layout(facts, fact.value_type, fact.value_size)
+    values = [item["value"]]
+    if fact.type in _PER_CPU and _is_for_each_cpu(layout, item["value"]):
+        values = item["value"]
+    return key, [_encode(layout, value, f"{place}: the value") for value in values]
+
+
+def _encode(layout: Layout, value: Json, place: str) -> str:
+    try:
+        return encode(layout, value).hex()
+    except ValueError as error:
+        raise InvalidPackage(f"{place}: {error}") from None
+
+
+def _layout(facts: ObjectFacts, type_id: int | None, size: int) -> Layout:
+    """Lay out a key or value; where only its size is known, as an unsigned integer or as bytes."""
+    if type_id is not None:
+        return facts.layout(type_id)
+    if size in (1, 2, 4, 8):
+        return Layout(kinds.INT, f"__u{size * 8}", size)
+    byte = Layout(kinds.INT, "__u8", 1)
+    return Layout(kinds.ARRAY, "", size, count=size, element=byte)
+
+
+def _is_for_each_cpu(layout: Layout, value: Any) -> bool:  # noqa: ANN401  # JSON
+    """Whether a per-CPU value is a list of values: nested deeper than the type itself is."""
+    depth = 0
+    while layout.kind == kinds.ARRAY and layout.element is not None:
+        layout, depth = layout.element, depth + 1
+    for _ in range(depth + 1):
+        if not isinstance(value, list) or not value:
+            return False
+        value = value[0]
+    return True

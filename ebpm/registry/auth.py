@@ -35,6 +35,7 @@ _ANSWER_LIMIT = 1 << 20
 class _Header:
     text: str = field(repr=False)
     renew_at: float = float("inf")  # time.monotonic()
+    half_at: float = float("inf")  # half of its life is over
 
 
 class Authorizer:
@@ -55,12 +56,17 @@ class Authorizer:
         self._credentials: dict[str, Credential | None] = {}  # by repository
         self._lock = threading.Lock()
 
-    def header(self, scope: str) -> str | None:
-        """Give the Authorization header for a scope, renewed if its end is near; None at first."""
+    def header(self, scope: str, *, long: bool = False) -> str | None:
+        """Give the Authorization header for a scope, renewed if its end is near; None at first.
+
+        Args:
+            scope: one, or several with spaces between them.
+            long: what it is for takes its time: at least half of a token's life is to be left.
+        """
         with self._lock:
             if not self._challenges:
                 return None
-            return self._known(scope) or self._new(scope)
+            return self._known(scope, long=long) or self._new(scope)
 
     def answer(self, challenges: list[Challenge], scope: str, refused: str | None) -> str | None:
         """Get a new header for a scope, after a 401; None where there is nothing to answer.
@@ -86,10 +92,10 @@ class Authorizer:
                 )
             return fresh
 
-    def _known(self, scope: str) -> str | None:
+    def _known(self, scope: str, *, long: bool = False) -> str | None:
         for key in (scope, ""):
             header = self._headers.get(key)
-            if header and header.renew_at > time.monotonic():
+            if header and (header.half_at if long else header.renew_at) > time.monotonic():
                 return header.text
         return None
 
@@ -119,7 +125,7 @@ class Authorizer:
             if answer.status not in (400, 401, 403):
                 return self._read_token(answer, asked)
             words = said(answer)
-        if credential and scope.endswith(":pull"):
+        if credential and scope.endswith(":pull") and ":pull,push" not in scope:
             # A stale password must not stop anybody from reading what is public.
             with self._ask(realm, service, scope, None) as answer:
                 if answer.status not in (400, 401, 403):
@@ -133,15 +139,18 @@ class Authorizer:
 
     def _ask(self, realm: str, service: str, scope: str, credential: Credential | None) -> Answer:
         """Ask the token server; an identity token is exchanged, a password sent along."""
-        fields = {key: value for key, value in (("service", service), ("scope", scope)) if value}
+        pairs = [("service", service)] if service else []
         if credential and credential.identity:
-            form = {"grant_type": "refresh_token", "refresh_token": credential.identity}
-            body = urlencode({**form, **fields, "client_id": _CLIENT}).encode()
+            pairs += [("grant_type", "refresh_token"), ("refresh_token", credential.identity)]
+            pairs += [("client_id", _CLIENT), *([("scope", scope)] if scope else [])]
             headers = {"Content-Type": "application/x-www-form-urlencoded"}
-            return self._http.request("POST", realm, headers=headers, body=body)
+            return self._http.request(
+                "POST", realm, headers=headers, body=urlencode(pairs).encode()
+            )
+        pairs += [("scope", one) for one in scope.split()]
         joint = "&" if "?" in realm else "?"
         basic = credential.basic if credential else None
-        return self._http.request("GET", f"{realm}{joint}{urlencode(fields)}", authorization=basic)
+        return self._http.request("GET", f"{realm}{joint}{urlencode(pairs)}", authorization=basic)
 
     def _read_token(self, answer: Answer, asked: float) -> _Header:
         if answer.status != 200:
@@ -157,7 +166,8 @@ class Authorizer:
             raise RegistryError(f"the token server of {self._host} gives no token")
         life = data.get("expires_in")
         seconds = float(life) if isinstance(life, int | float) and life > 0 else _DEFAULT_LIFE
-        return _Header(f"Bearer {token}", asked + seconds - max(5.0, seconds / 5))
+        renew_at = asked + seconds - max(5.0, seconds / 5)
+        return _Header(f"Bearer {token}", renew_at, min(renew_at, asked + seconds / 2))
 
     def _check_realm(self, realm: str) -> None:
         """Refuse a token server that a credential must not go to."""

@@ -33,20 +33,49 @@ class Channel:
         registry: host[:port], as in references.
         name: the path below it.
         push: ask for the right to write from the first request on.
+        also: another scope to ask for.
     """
 
     def __init__(
-        self, http: Http, authorizer: Authorizer, registry: str, name: str, *, push: bool = False
+        self,
+        http: Http,
+        authorizer: Authorizer,
+        registry: str,
+        name: str,
+        *,
+        push: bool = False,
+        also: str = "",
     ) -> None:
         self._http = http
         self._authorizer = authorizer
         self._registry = registry
         self._name = f"library/{name}" if registry in HUB_NAMES and "/" not in name else name
         self._base = http.base_url(registry)
-        self._scope = f"repository:{self._name}:{'pull,push' if push else 'pull'}"
+        self._push = push
+        self._scope = f"repository:{self._name}:{'pull,push' if push else 'pull'} {also}".strip()
 
     def __str__(self) -> str:
         return f"{self._registry}/{self._name}"
+
+    @property
+    def name(self) -> str:
+        """The repository's path as the registry has it."""
+        return self._name
+
+    def is_beside(self, other: Channel) -> bool:
+        """Whether this is another repository of the same registry."""
+        return self._base == other._base and self._name != other._name
+
+    def reading_too(self, other: Channel) -> Channel:
+        """Give a way with the right to read a second repository of the same registry."""
+        return Channel(
+            self._http,
+            self._authorizer,
+            self._registry,
+            self._name,
+            push=self._push,
+            also=f"repository:{other.name}:pull",
+        )
 
     @property
     def url(self) -> str:
@@ -74,14 +103,24 @@ class Channel:
         body: bytes | SizedBody | None = None,
         timeout: float | None = None,
         follow: bool = True,
+        long: bool = False,
     ) -> Answer:
         """Send a request to an address that the registry gave; only its own gets a credential.
 
         One challenge of the registry is answered, where the body can be sent a second time.
+
+        Args:
+            method: of HTTP.
+            url: absolute.
+            headers: beside ours.
+            body: bytes, or a sized iterable that is read once.
+            timeout: seconds for a single try, instead of the settings'.
+            follow: follow redirects.
+            long: it takes its time: no token goes with it whose end is in sight.
         """
         home = origin(self._base)
         ours = origin(url) == home
-        known = self._authorizer.header(self._scope) if ours else None
+        known = self._authorizer.header(self._scope, long=long) if ours else None
         request = partial(
             self._http.request,
             method,

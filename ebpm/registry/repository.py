@@ -16,6 +16,7 @@ from ebpm.errors import (
     RegistryRefused,
     RegistryUnreachable,
 )
+from ebpm.oci.content import Content
 from ebpm.oci.descriptor import MANIFESTS, Descriptor
 from ebpm.oci.digest import Digest
 from ebpm.oci.manifest import LARGEST
@@ -35,11 +36,11 @@ class Repository:
     """A repository; it may be used from several threads."""
 
     def __init__(self, channel: Channel) -> None:
-        self._channel = channel
+        self.channel = channel
         self._resolved: tuple[Digest, bytes] | None = None  # the last manifest, not asked for twice
 
     def __str__(self) -> str:
-        return str(self._channel)
+        return str(self.channel)
 
     # --- reading ---------------------------------------------------------------------------------
 
@@ -67,8 +68,8 @@ class Repository:
         """Fetch a manifest: its type, the digest that the registry states, its bytes."""
         what = f"@{name}" if ":" in name else f":{name}"
         for attempt in range(1, _TRIES + 1):
-            with self._channel.call("GET", f"manifests/{name}", headers=_ACCEPT) as answer:
-                self._channel.expect_manifest(answer, (200,), what)
+            with self.channel.call("GET", f"manifests/{name}", headers=_ACCEPT) as answer:
+                self.channel.expect_manifest(answer, (200,), what)
                 try:
                     raw = answer.read(LARGEST + 1)
                 except RegistryUnreachable:
@@ -88,9 +89,7 @@ class Repository:
             return
         kind = "manifests" if descriptor.is_manifest else "blobs"
         headers = {"Accept": descriptor.media_type} if descriptor.is_manifest else {}
-        download = Download(
-            self._channel, f"{kind}/{descriptor.digest}", headers, descriptor, start
-        )
+        download = Download(self.channel, f"{kind}/{descriptor.digest}", headers, descriptor, start)
         try:
             yield download.chunks()
         finally:
@@ -100,15 +99,15 @@ class Repository:
         """Whether the content is there."""
         kind = "manifests" if descriptor.is_manifest else "blobs"
         headers = {"Accept": descriptor.media_type} if descriptor.is_manifest else {}
-        with self._channel.call("HEAD", f"{kind}/{descriptor.digest}", headers=headers) as answer:
+        with self.channel.call("HEAD", f"{kind}/{descriptor.digest}", headers=headers) as answer:
             if answer.status != 404:
-                self._channel.expect(answer, (200,), BlobNotFound)
+                self.channel.expect(answer, (200,), BlobNotFound)
             return answer.status == 200
 
     def blob_size(self, digest: Digest) -> int:
         """Ask how long a blob is, of which only the digest is known."""
-        with self._channel.call("HEAD", f"blobs/{digest}") as answer:
-            self._channel.expect(answer, (200,), BlobNotFound, f"@{digest}")
+        with self.channel.call("HEAD", f"blobs/{digest}") as answer:
+            self.channel.expect(answer, (200,), BlobNotFound, f"@{digest}")
             length = answer.headers.get("Content-Length", "")
         if not length.isdecimal():
             raise RegistryError(f"{self} does not say how long {digest} is")
@@ -116,7 +115,7 @@ class Repository:
 
     def referrers(self, descriptor: Descriptor) -> list[Descriptor]:
         """List the manifests whose subject is this one."""
-        return Referrers(self, self._channel).find(descriptor.digest)
+        return Referrers(self, self.channel).find(descriptor.digest)
 
     def signature_tags(self, descriptor: Descriptor) -> dict[str, Descriptor]:
         """Find the tags in which cosign before version 3 kept what belongs to a manifest."""
@@ -125,9 +124,9 @@ class Repository:
         return {name: self.resolve(name) for name in there}
 
     def _has_tag(self, name: str) -> bool:
-        with self._channel.call("HEAD", f"manifests/{name}", headers=_ACCEPT) as answer:
+        with self.channel.call("HEAD", f"manifests/{name}", headers=_ACCEPT) as answer:
             if answer.status != 404:
-                self._channel.expect_manifest(answer, (200,), f":{name}")
+                self.channel.expect_manifest(answer, (200,), f":{name}")
             return answer.status == 200
 
     def tags(self, count: int | None = None) -> Iterator[str]:
@@ -136,9 +135,9 @@ class Repository:
         Args:
             count: tags that a page may have; the registry may give fewer, or more.
         """
-        first = self._channel.call("GET", "tags/list" + (f"?n={count}" if count else ""))
-        self._channel.expect_manifest(first, (200,))
-        for _, data in pages(self._channel, first):
+        first = self.channel.call("GET", "tags/list" + (f"?n={count}" if count else ""))
+        self.channel.expect_manifest(first, (200,))
+        for _, data in pages(self.channel, first):
             yield from _read_tags(data)
 
     # --- writing ---------------------------------------------------------------------------------
@@ -153,7 +152,9 @@ class Repository:
             raw = b"".join(verified(chunks, descriptor))
             self.put_manifest(descriptor, str(descriptor.digest), raw)
         else:
-            upload(self._channel, descriptor, chunks)
+            source = chunks.source if isinstance(chunks, Content) else None
+            origin = source.channel if isinstance(source, Repository) else None
+            upload(self.channel, descriptor, chunks, origin)
 
     def tag(self, descriptor: Descriptor, name: str, raw: bytes) -> None:
         """Send a manifest under a tag; one that the tag has already is not sent again.
@@ -164,7 +165,7 @@ class Repository:
         if ":" in name and name != str(descriptor.digest):
             raise RegistryRefused(f"{self}@{name} can be nothing but that, not {descriptor.digest}")
         headers = {"Accept": descriptor.media_type}
-        with self._channel.call("HEAD", f"manifests/{name}", headers=headers) as answer:
+        with self.channel.call("HEAD", f"manifests/{name}", headers=headers) as answer:
             stated = answer.headers.get("Docker-Content-Digest")
             if answer.status == 200 and stated == str(descriptor.digest):
                 return
@@ -185,8 +186,8 @@ class Repository:
         """Send a manifest under a tag or digest; tell which subject the registry saw in it."""
         headers = {"Content-Type": descriptor.media_type}
         what = f"@{name}" if ":" in name else f":{name}"
-        with self._channel.call("PUT", f"manifests/{name}", headers=headers, body=raw) as answer:
-            self._channel.expect_manifest(answer, (200, 201, 202), what)
+        with self.channel.call("PUT", f"manifests/{name}", headers=headers, body=raw) as answer:
+            self.channel.expect_manifest(answer, (200, 201, 202), what)
             return answer.headers.get("OCI-Subject", "")
 
     def attach(self, descriptor: Descriptor, raw: bytes) -> None:
@@ -196,7 +197,7 @@ class Repository:
             RegistryRefused: the registry keeps no lists of referrers, and others overwrite ours.
         """
         subject, entry = described_referrer(descriptor, raw)
-        referrers = Referrers(self, self._channel)
+        referrers = Referrers(self, self.channel)
         sent = not self.has(descriptor)
         if sent and self._send_referrer(descriptor, subject, raw):
             return

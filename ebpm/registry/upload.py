@@ -6,11 +6,20 @@ import re
 from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import Self
+from urllib.parse import urlencode
 
-from ebpm.errors import BlobNotFound, EbpmError, NetworkError, RegistryError
+from ebpm.errors import (
+    AuthenticationFailed,
+    BlobNotFound,
+    EbpmError,
+    InsecureTransport,
+    NetworkError,
+    RegistryError,
+    RegistryRefused,
+)
 from ebpm.oci.descriptor import Descriptor
 from ebpm.oci.store import verified
-from ebpm.registry.address import join
+from ebpm.registry.address import join, shown
 from ebpm.registry.answer import Answer
 from ebpm.registry.channel import Channel
 from ebpm.registry.http import SizedBody
@@ -18,28 +27,86 @@ from ebpm.registry.http import SizedBody
 SMALL = 4 << 20
 """Bytes that are held in memory, so that they can be sent again; and of a chunk."""
 
+_SMALLEST = (
+    512 << 10
+)  # bytes of a chunk where bodies of SMALL are too large: nginx takes a megabyte
 _BINARY = "application/octet-stream"
 _CANCEL_TIMEOUT = 2.0  # seconds
 _RECOVERIES = 5  # of one chunked upload, without a byte in between
 
 
-def upload(channel: Channel, descriptor: Descriptor, chunks: Iterable[bytes]) -> None:
-    """Send a blob in one piece: POST for a place, PUT there. Its bytes are checked on the way."""
-    right = verified(chunks, descriptor)
-    small = descriptor.size <= SMALL
-    body = b"".join(right) if small else SizedBody(right, descriptor.size)
-    with _Session(channel) as session:
-        session.finish(descriptor, body)
+def upload(
+    channel: Channel,
+    descriptor: Descriptor,
+    chunks: Iterable[bytes],
+    origin: Channel | None = None,
+) -> None:
+    """Send a blob, whose bytes are checked on the way.
+
+    In one piece: POST for a place, PUT there. Where that is refused as too large, or a large one
+    fails on its way, it is sent in chunks, if it can be read again.
+
+    Args:
+        channel: the repository.
+        descriptor: the blob.
+        chunks: its bytes; an iterable that is no iterator may be read twice.
+        origin: a repository that has it: one of the same registry may give it (mount).
+    """
+    session = _begin(channel, descriptor, origin)
+    if session is None:
+        return
+    if descriptor.size <= SMALL:
+        try:
+            with session:
+                body = b"".join(verified(chunks, descriptor))
+                session.finish(descriptor, body)
+        except _TooLarge:
+            upload_in_chunks(channel, descriptor, [body], _SMALLEST)
+        return
+    try:
+        with session:
+            session.finish(descriptor, SizedBody(verified(chunks, descriptor), descriptor.size))
+    except (NetworkError, AuthenticationFailed, _TooLarge) as error:
+        if isinstance(chunks, Iterator):
+            raise
+        size = _SMALLEST if isinstance(error, _TooLarge) else SMALL
+        upload_in_chunks(channel, descriptor, chunks, size)
 
 
 def upload_in_chunks(
     channel: Channel, descriptor: Descriptor, chunks: Iterable[bytes], size: int = SMALL
 ) -> None:
     """Send a blob in pieces of about ``size`` bytes, for registries that take no large ones."""
-    with _Session(channel) as session:
+    session = _begin(channel, descriptor)
+    assert session is not None
+    with session:
         for piece in _regrouped(verified(chunks, descriptor), max(size, session.least)):
             session.append(piece)
         session.finish(descriptor, b"")
+
+
+class _TooLarge(RegistryRefused):
+    """The registry, or a proxy before it, takes no body of that size (413)."""
+
+
+def _begin(
+    channel: Channel, descriptor: Descriptor, origin: Channel | None = None
+) -> _Session | None:
+    """Open a session; None where the registry took the blob from another repository of its own."""
+    if origin is not None and origin.is_beside(channel):
+        query = urlencode({"mount": str(descriptor.digest), "from": origin.name})
+        both = channel.reading_too(origin)
+        try:
+            with both.call("POST", f"blobs/uploads/?{query}", body=b"") as answer:
+                if answer.status == 201:
+                    return None
+                if answer.status == 202:
+                    return _Session(channel, answer)
+        except AuthenticationFailed:
+            pass  # no right to read there, or none to both at once
+    with channel.call("POST", "blobs/uploads/", body=b"") as answer:
+        channel.expect(answer, (202,), BlobNotFound)
+        return _Session(channel, answer)
 
 
 def _regrouped(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
@@ -56,13 +123,11 @@ def _regrouped(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
 class _Session:
     """A place to upload to; leaving it by an error tells the registry to forget it."""
 
-    def __init__(self, channel: Channel) -> None:
+    def __init__(self, channel: Channel, opened: Answer) -> None:
         self._channel = channel
-        with channel.call("POST", "blobs/uploads/", body=b"") as answer:
-            channel.expect(answer, (202,), BlobNotFound)
-            self._url = self._next(answer)
-            least = answer.headers.get("OCI-Chunk-Min-Length", "")
-            self.least = int(least) if least.isdecimal() else 0
+        self._url = self._next(opened)
+        least = opened.headers.get("OCI-Chunk-Min-Length", "")
+        self.least = int(least) if least.isdecimal() else 0
         self._offset = 0
 
     def __enter__(self) -> Self:
@@ -86,9 +151,12 @@ class _Session:
         joint = "&" if "?" in self._url else "?"
         url = f"{self._url}{joint}digest={descriptor.digest}"
         headers = {"Content-Type": _BINARY, "Content-Length": str(len(body))}
-        with self._channel.send("PUT", url, headers=headers, body=body) as answer:
+        long = len(body) > SMALL
+        with self._channel.send("PUT", url, headers=headers, body=body, long=long) as answer:
             if answer.status != 201 and isinstance(body, bytes) and self._is_there(descriptor):
                 return  # the first of several tries was heard, and its answer lost
+            if answer.status == 413:
+                raise _TooLarge(f"{self._channel} takes no body of {len(body)} bytes")
             self._channel.expect(answer, (201, 204), BlobNotFound, f"@{descriptor.digest}")
 
     def _is_there(self, descriptor: Descriptor) -> bool:
@@ -142,7 +210,10 @@ class _Session:
         place = answer.headers.get("Location")
         if not place:
             raise RegistryError(f"{self._channel} gives no place to upload to")
-        return join(answer.url, place)
+        url = join(answer.url, place)
+        if answer.url.startswith("https:") and not url.startswith("https:"):
+            raise InsecureTransport(f"{self._channel} wants an upload without TLS at {shown(url)}")
+        return url
 
 
 def _end(answer: Answer) -> int | None:

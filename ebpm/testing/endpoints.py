@@ -66,6 +66,8 @@ class Endpoints:
     def answer(self, request: Request, body: bytes) -> Reply:
         """Answer a request."""
         parts = urlsplit(request.path)
+        if self.faults.body_limit and len(body) > self.faults.body_limit:
+            return Reply(413, b"<html>413 Request Entity Too Large</html>")
         if parts.path in ("/v2", "/v2/"):
             return json_reply(200, {})
         found = self._route(request.path)
@@ -161,12 +163,12 @@ class Endpoints:
     def _begin_upload(
         self, name: str, repository: RepositoryState, query: dict[str, str], body: bytes
     ) -> Reply:
-        if "mount" in query:
+        if "mount" in query and not self.faults.no_mount:
             origin = self.repositories.get(query.get("from", ""))
             if origin and query["mount"] in origin.blobs:
                 repository.blobs[query["mount"]] = origin.blobs[query["mount"]]
                 return Reply(201, headers={"Location": f"/v2/{name}/blobs/{query['mount']}"})
-        elif "digest" in query:
+        if "digest" in query and "mount" not in query:
             return self._finish_upload(name, repository, query["digest"], body)
         session = str(uuid.uuid4())
         repository.uploads[session] = b""

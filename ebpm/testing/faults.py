@@ -40,6 +40,8 @@ class Faults:
     # of what is written
     location: Callable[[str], str] | None = None  # changes the address of an upload
     refuse_put: int = 0  # status that every PUT of a manifest gets
+    body_limit: int = 0  # bytes of any body, as of a proxy; 413
+    no_mount: bool = False
     patch_limit: int = 0  # bytes that a chunk may have
     least_chunk: int = 0
     keep_of_patch: list[int] = field(default_factory=list)  # bytes that the next chunks leave here

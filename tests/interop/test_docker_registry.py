@@ -56,7 +56,7 @@ def test_a_blob_goes_up_in_chunks(client: RegistryClient, docker_registry: str) 
     data = os.urandom(300_000)
     blob = Descriptor.of(data, "application/octet-stream")
     repository = repository_of(client, docker_registry)
-    upload_in_chunks(repository._channel, blob, [data], 70_000)
+    upload_in_chunks(repository.channel, blob, [data], 70_000)
     assert repository.has(blob)
 
 

@@ -22,6 +22,7 @@ from ebpm.errors import (
     RegistryUnreachable,
 )
 from ebpm.oci.copy import copy
+from ebpm.oci.descriptor import Descriptor
 from ebpm.oci.reference import Reference
 from ebpm.oci.store import MemoryStore
 from ebpm.registry.auth import Authorizer
@@ -29,6 +30,7 @@ from ebpm.registry.challenge import Challenge
 from ebpm.registry.client import RegistryClient
 from ebpm.registry.credentials import Credential, CredentialStore
 from ebpm.registry.http import Http, HttpSettings
+from ebpm.testing.faults import Request
 from ebpm.testing.guard import Guard
 from ebpm.testing.registry import RegistryServer, registry_server
 from tests.artifacts import artifact, client_for, repository_of
@@ -176,6 +178,69 @@ def test_a_token_is_renewed_before_it_ends(
         monkeypatch.setattr("ebpm.registry.auth.time", clock)
         repository.resolve("1")
         assert len(asked_scopes(server)) == asked
+
+
+@pytest.mark.parametrize(("left", "asked"), [(151, 1), (149, 2)])
+def test_before_a_long_upload_a_token_is_renewed_at_half_of_its_life(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: float, asked: int
+) -> None:
+    source, root = artifact(b"layer")
+    large = Descriptor.of(b"x" * (5 << 20), "application/x")
+    guard = Guard(tokens=True, life=300)
+    with registry_server(guard) as server, client_for(tmp_path, login=as_alice) as client:
+        repository = repository_of(client, server.host)
+        copy(source, root, repository, "1")
+        later = time.monotonic() + 300 - left
+        monkeypatch.setattr("ebpm.registry.auth.time", SimpleNamespace(monotonic=lambda: later))
+        repository.put(large, iter([b"x" * (5 << 20)]))
+        assert len(asked_scopes(server)) == asked
+
+
+def test_a_token_that_ends_during_a_large_upload_does_not_end_it(tmp_path: Path) -> None:
+    data = bytes(range(256)) * (5 << 12)
+    blob = Descriptor.of(data, "application/x")
+    guard = Guard(tokens=True)
+    with registry_server(guard) as server, client_for(tmp_path, login=as_alice) as client:
+
+        def end(request: Request) -> None:
+            if request.method == "PUT" and len(server.requests("PUT")) == 1:
+                guard.issued.clear()
+
+        server.faults.status_for = end
+        repository_of(client, server.host).put(blob, [data])
+        assert server.repositories["tools/x"].blobs[str(blob.digest)] == data
+
+
+def test_a_mount_asks_for_both_repositories_at_once(tmp_path: Path) -> None:
+    """Docker Hub wants the right to read the source even if everybody may."""
+    source, root = artifact(b"layer")
+    with (
+        registry_server(Guard(tokens=True)) as server,
+        client_for(tmp_path, login=as_alice) as client,
+    ):
+        first, second = (repository_of(client, server.host, f"tools/{name}") for name in "xy")
+        copy(source, root, first, "1")
+        server.log.clear()
+        copy(first, first.resolve("1"), second, "1")
+        asked = [parse_qs(urlsplit(one.path).query).get("scope", []) for one in server.log]
+        assert ["repository:tools/y:pull,push", "repository:tools/x:pull"] in asked
+        assert [one for one in server.requests("PUT") if "/uploads/" in one.path] == []
+
+
+def test_a_mount_without_the_right_to_read_the_source_is_an_upload(tmp_path: Path) -> None:
+    source, root = artifact(b"layer")
+    guard = Guard(tokens=True)
+    plain = guard.token
+
+    def token(method: str, query: str, *rest: object) -> tuple[int, dict[str, object]]:
+        return (403, {}) if query.count("scope=") > 1 else plain(method, query, *rest)  # type: ignore[arg-type]
+
+    guard.token = token  # type: ignore[method-assign]
+    with registry_server(guard) as server, client_for(tmp_path, login=as_alice) as client:
+        first, second = (repository_of(client, server.host, f"tools/{name}") for name in "xy")
+        copy(source, root, first, "1")
+        copy(first, first.resolve("1"), second, "1")
+        assert server.repositories["tools/y"].tags == {"1": str(root.digest)}
 
 
 def test_an_identity_token_is_exchanged(tmp_path: Path) -> None:

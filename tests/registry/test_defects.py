@@ -333,9 +333,9 @@ def test_a4_challenges_are_read_unquoted_and_in_any_case(header: str) -> None:
 def test_a5_docker_hub_is_found_under_its_address(client: RegistryClient) -> None:
     """docker.io was not mapped; localhost/foo became docker.io/localhost/foo."""
     found = client.repository(Reference.parse("docker.io/alpine"))
-    assert found._channel.url == "https://registry-1.docker.io/v2/library/alpine"
+    assert found.channel.url == "https://registry-1.docker.io/v2/library/alpine"
     local = client.repository(Reference.parse("localhost/foo:bar"))
-    assert local._channel.url == "http://localhost/v2/foo"
+    assert local.channel.url == "http://localhost/v2/foo"
 
 
 @pytest.mark.parametrize("name", ["ghcr.io/a/../b", "ghcr.io/a?x=1", "ghcr.io/a b", "ghcr.io/a:"])
@@ -383,7 +383,7 @@ def test_t2_a_chunk_is_not_sent_twice(client: RegistryClient, server: RegistrySe
     """A chunk stored before a 500 was sent again, and died with 416."""
     data = os.urandom(100)
     server.faults.keep_of_patch = [100]
-    channel = repository_of(client, server.host)._channel
+    channel = repository_of(client, server.host).channel
     upload_in_chunks(channel, Descriptor.of(data, "a/b"), [data])
     assert len(server.requests("PATCH")) == 1
 
@@ -445,7 +445,7 @@ def test_t7_chunks_are_neither_too_small_nor_too_large(
 ) -> None:
     """OCI-Chunk-Min-Length, Range and 416 were ignored; 16 MiB is more than GHCR takes."""
     data = os.urandom(3000)
-    channel = repository_of(client, server.host)._channel
+    channel = repository_of(client, server.host).channel
     server.faults.least_chunk = 1000
     upload_in_chunks(channel, Descriptor.of(data, "a/b"), [data], 10)
     assert [one.body_size for one in server.requests("PATCH")] == [1000, 1000, 1000]

@@ -423,6 +423,144 @@ def test_a_large_blob_is_sent_once_and_its_failure_told(
     assert len(server.requests("PUT")) == 1
 
 
+# --- what cannot go up in one piece --------------------------------------------------------------
+
+
+LARGE = bytes(range(256)) * (5 << 12)  # five megabytes
+
+
+def first_put(status: int) -> Callable[[Request], int | None]:
+    """Let the first PUT of content fail."""
+    failed = []
+
+    def answer(request: Request) -> int | None:
+        if request.method == "PUT" and "/uploads/" in request.path and not failed:
+            failed.append(request)
+            return status
+        return None
+
+    return answer
+
+
+@pytest.mark.parametrize("status", [500, 502, 504, 413])
+def test_a_large_blob_that_fails_in_one_piece_goes_up_in_chunks(
+    repository: Repository, server: RegistryServer, status: int
+) -> None:
+    blob = Descriptor.of(LARGE, "application/x")
+    server.faults.status_for = first_put(status)
+    repository.put(blob, [LARGE])
+    assert served(server).blobs[str(blob.digest)] == LARGE
+    size = 512 << 10 if status == 413 else 4 << 20
+    assert server.requests("PATCH")[0].body_size == size
+    assert len(server.requests("DELETE")) == 1  # the place of the first try is given back
+
+
+def test_a_large_blob_whose_connection_breaks_goes_up_in_chunks(
+    repository: Repository, server: RegistryServer
+) -> None:
+    blob = Descriptor.of(LARGE, "application/x")
+
+    original = server.answer
+
+    def answer(request: Request, body: bytes) -> Reply | None:
+        reply = original(request, body)
+        return None if request.method == "PUT" and len(server.requests("PUT")) == 1 else reply
+
+    server.answer = answer  # type: ignore[method-assign]
+    repository.put(blob, [LARGE])
+    assert served(server).blobs[str(blob.digest)] == LARGE
+
+
+@pytest.mark.parametrize("size", [2 << 20, 5 << 20])
+def test_a_proxy_that_takes_a_megabyte_gets_less(
+    repository: Repository, server: RegistryServer, size: int
+) -> None:
+    """nginx, as it comes, refuses larger bodies with 413 and a page of its own."""
+    server.faults.body_limit = 1 << 20
+    blob = Descriptor.of(LARGE[:size], "application/x")
+    repository.put(blob, [LARGE[:size]])
+    assert served(server).blobs[str(blob.digest)] == LARGE[:size]
+
+
+def test_a_blob_that_is_read_again_for_chunks_is_checked_again(
+    repository: Repository, server: RegistryServer
+) -> None:
+    blob = Descriptor.of(LARGE, "application/x")
+    server.faults.status_for = first_put(500)
+
+    class Changing:
+        reads = 0
+
+        def __iter__(self) -> Iterator[bytes]:
+            self.reads += 1
+            yield LARGE if self.reads == 1 else LARGE[::-1]
+
+    with pytest.raises(DigestMismatch):
+        repository.put(blob, Changing())
+    assert served(server).blobs == {}
+
+
+# --- what the registry has elsewhere -------------------------------------------------------------
+
+
+def test_a_blob_of_another_repository_is_not_sent_but_mounted(
+    client: RegistryClient, server: RegistryServer
+) -> None:
+    source, root = artifact(LARGE, b"small")
+    first, second = (repository_of(client, server.host, f"tools/{name}") for name in "xy")
+    copy(source, root, first, "1")
+    server.log.clear()
+    copy(first, first.resolve("1"), second, "1")
+    assert server.requests("PATCH") == []
+    assert [one for one in server.requests("PUT") if "/uploads/" in one.path] == []
+    assert [one for one in server.requests("GET") if "/blobs/" in one.path] == []
+    back = MemoryStore()
+    copy(second, second.resolve("1"), back, None)
+    assert back.blobs == source.blobs
+
+
+def test_where_nothing_is_mounted_the_session_that_was_opened_is_used(
+    client: RegistryClient, server: RegistryServer
+) -> None:
+    source, root = artifact(b"small")
+    first, second = (repository_of(client, server.host, f"tools/{name}") for name in "xy")
+    copy(source, root, first, "1")
+    server.faults.no_mount = True
+    server.log.clear()
+    copy(first, first.resolve("1"), second, "1")
+    assert all("?mount=" in one.path for one in server.requests("POST"))
+    assert is_there(second, source)
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 405])
+def test_where_a_mount_is_refused_the_blob_is_sent(
+    client: RegistryClient, server: RegistryServer, status: int
+) -> None:
+    source, root = artifact(b"small")
+    first, second = (repository_of(client, server.host, f"tools/{name}") for name in "xy")
+    copy(source, root, first, "1")
+    server.faults.status_for = lambda request: status if "?mount=" in request.path else None
+    copy(first, first.resolve("1"), second, "1")
+    assert is_there(second, source)
+
+
+def is_there(repository: Repository, source: MemoryStore) -> bool:
+    back = MemoryStore()
+    copy(repository, repository.resolve("1"), back, None)
+    return back.blobs == source.blobs
+
+
+def test_between_two_registries_nothing_is_mounted(
+    client: RegistryClient, server: RegistryServer
+) -> None:
+    source, root = artifact(b"small")
+    with registry_server() as other:
+        first, second = repository_of(client, server.host), repository_of(client, other.host)
+        copy(source, root, first, "1")
+        copy(first, first.resolve("1"), second, "1")
+        assert all("mount" not in one.path for one in other.log)
+
+
 @pytest.mark.parametrize("size", [10, 5 << 20])
 def test_an_upload_that_fails_is_cancelled(
     repository: Repository, server: RegistryServer, size: int

@@ -20,7 +20,7 @@ BLOB = Descriptor.of(DATA, "application/octet-stream")
 
 @pytest.fixture
 def channel(client: RegistryClient, server: RegistryServer) -> Channel:
-    return repository_of(client, server.host)._channel
+    return repository_of(client, server.host).channel
 
 
 def pieces_of(data: bytes, size: int = 777) -> list[bytes]:

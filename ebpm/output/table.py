@@ -20,9 +20,11 @@ if TYPE_CHECKING:
 
     from ebpm.btf.layout import Layout, Member
     from ebpm.event import Batch, Source
+    from ebpm.output.generated import Formatter
     from ebpm.output.stream import Stream
 
 _NAME_WIDTH, _GAP = 6, 2
+BUSY = 256  # records, after which a formatter of its own pays for a source
 _BOLD, _PLAIN = "\x1b[1m", "\x1b[0m"
 
 
@@ -52,7 +54,13 @@ class Table:
             lines += [_raw_row(clock, bytes(record)) for record in batch.records()]
         else:
             columns = self._of(source)
-            lines += [columns.row(clock, source.read(record, 0)) for record in batch.records()]
+            rows = columns.rows(batch)
+            if rows is not None:
+                start = f"{clock:<8} "
+                text = f"\n{start}".join(rows)
+                lines.append(f"{start}{text}")
+            else:
+                lines += [columns.row(clock, source.read(record, 0)) for record in batch.records()]
         lines.append("")
         self._stream.write("\n".join(lines))
 
@@ -71,12 +79,40 @@ class Columns:
     """The header of a struct's table, and rows that stand below it."""
 
     def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._seen = 0
+        self._formatter: Formatter | None = None
         self._places: list[tuple[str, Layout, int]] = []  # member, its layout, its column
         header = "TIME     "
         for member in _named(layout):
             self._places.append((member.name, member.layout, len(header)))
             header += f"{member.name.upper():<{_NAME_WIDTH}}" + " " * _GAP
         self.header = header
+
+    def rows(self, batch: Batch) -> list[str] | None:
+        """Write the rows of a busy source, without their time; None while it is not busy."""
+        if self._seen < BUSY:
+            self._seen += batch.count
+            if self._seen >= BUSY:
+                self._formatter = self._make_formatter()
+        return self._formatter.lines(batch) if self._formatter else None
+
+    def _make_formatter(self) -> Formatter | None:
+        from ebpm.output.generated import Formatter, Style, flat_members
+
+        members = flat_members(self._layout)
+        if members is None:
+            return None
+        return Formatter(Style(members, value_text, self._gaps, aligned=True), self._layout.size)
+
+    def _gaps(self, lengths: list[int]) -> list[str]:
+        """Tell the space before each cell, and after the last, which is none."""
+        gaps, at = [], len("HH:MM:SS ")
+        for length, (_, _, place) in zip(lengths, self._places, strict=True):
+            gap = max(place - at, 1)
+            gaps.append(" " * gap)
+            at += gap + length
+        return [*gaps, ""]
 
     def row(self, clock: str, fields: dict[str, Any]) -> str:
         """Write the row of a decoded struct."""

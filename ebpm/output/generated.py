@@ -1,0 +1,357 @@
+"""Formatters made for one layout: batches to lines at a tenth of the cost of decoding each record.
+
+A busy tool's records differ in few bytes. The bytes that take few values together are the key of a
+cache of line templates, in which everything is written but the numbers and texts that keep
+changing; a record is then one lookup and one ``%``. Which bytes those are is learnt from a sample,
+and again where the cache misses too often. All caches are bounded.
+
+What a line looks like is said twice on purpose: by the sinks, record by record, which is the
+reference, and here; tests hold both equal for random layouts and bytes. On the path of ``ebpm
+run``, imported when a tool has become busy.
+"""
+
+from __future__ import annotations
+
+import struct
+
+from ebpm.btf import layout as kinds
+from ebpm.btf.decode import reader
+from ebpm.btf.layout import Layout, Member
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from ebpm.btf.decode import Buffer
+    from ebpm.event import Batch
+
+    Lines = Callable[[Buffer], list[str]]
+
+_CODES = {1: "B", 2: "H", 4: "I", 8: "Q"}
+_CACHE_ENTRIES = 4096
+_CACHE_BYTES = 4 << 20  # of raw keys; what is written for them takes about as much again
+_SAMPLE = 512  # records that the choice of key is made from
+_KEYS_PART = 8  # a key may take one value for this many records
+_RELEARN_AFTER = 4096  # records, doubled each time
+_MISSES_PART = 4  # more than one miss for so many records: the key is not a good one any more
+
+
+class Style:
+    """How a line is put together from the texts of its cells.
+
+    Args:
+        members: the cells, in their order in a line; each with its offset in the record.
+        text: writes the value of a member.
+        gaps: gives what stands before each cell and after the last one, one more than there are
+            cells; it is told how long the cells' texts are.
+        aligned: whether ``gaps`` depends on those lengths.
+    """
+
+    __slots__ = ("aligned", "gaps", "members", "text")
+
+    def __init__(
+        self,
+        members: list[Member],
+        text: Callable[[Layout, Any], str],
+        gaps: Callable[[list[int]], list[str]],
+        *,
+        aligned: bool,
+    ) -> None:
+        self.members = members
+        self.text = text
+        self.gaps = gaps
+        self.aligned = aligned
+
+
+class Formatter:
+    """Lines of the batches of one source.
+
+    Args:
+        style: of the lines.
+        size: of the layout in bytes; shorter records are not for this class.
+    """
+
+    def __init__(self, style: Style, size: int) -> None:
+        self._style = style
+        self._size = size
+        self._units = _units(style.members)
+        self._empty = {  # cells that have no bytes, such as a flexible array
+            cell: style.text(one.layout, reader(one.layout)(b"", 0))
+            for cell, one in enumerate(style.members)
+            if not _bits(one)
+        }
+        self._made: dict[int, Lines] = {}  # by stride
+        self._templates = _Cache(self._template, size)
+        self._sample: list[bytes] = []
+        self._rows, self._relearn_at = 0, _RELEARN_AFTER
+        self._key: list[_Unit] = []
+        self._trimmed: set[int] = set()  # starts of strings whose bytes behind the NUL are noise
+
+    def lines(self, batch: Batch) -> list[str] | None:
+        """Write the records of a batch; None where that has to be done one by one."""
+        if batch.size < self._size:
+            return None
+        if not self._made:
+            self._take_sample(batch)
+            if len(self._sample) < _SAMPLE:
+                return None
+            self._learn()
+        self._rows += batch.count
+        if self._rows >= self._relearn_at:
+            self._look_back(batch)
+        make = self._made.get(batch.stride)
+        if make is None:
+            if len(self._made) > 16:
+                self._made.clear()
+            make = self._made[batch.stride] = self._compile(batch.stride)
+        whole = batch.count * batch.stride
+        block = batch.data[batch.start : batch.start + whole]
+        if len(block) < whole:  # the last record ends the buffer, before its stride does
+            block = bytes(block).ljust(whole, b"\0")
+        return make(block)
+
+    # --- learning --------------------------------------------------------------------------------
+
+    def _take_sample(self, batch: Batch) -> None:
+        step = max(1, batch.count // _SAMPLE) * batch.stride
+        end = batch.start + batch.count * batch.stride
+        for at in range(batch.start, end, step):
+            if len(self._sample) >= _SAMPLE:
+                return
+            self._sample.append(bytes(batch.data[at : at + self._size]))
+
+    def _look_back(self, batch: Batch) -> None:
+        """Learn again if the templates were missed too often since the last time."""
+        if self._templates.misses * _MISSES_PART > self._relearn_at:
+            self._sample = []
+            self._take_sample(batch)
+            if len(self._sample) >= _SAMPLE // 4:
+                self._made = {}
+                self._learn()
+                self._relearn_at = min(self._relearn_at * 2, 1 << 24)
+        self._rows = self._templates.misses = 0
+
+    def _learn(self) -> None:
+        """Choose the key: the units that together take few values."""
+        sample, limit = self._sample, len(self._sample) // _KEYS_PART
+        self._sample = []
+        self._trimmed = set()
+        columns: list[tuple[int, int, list[bytes]]] = []
+        for number, unit in enumerate(self._units):
+            values = [record[unit.start : unit.end] for record in sample]
+            count = len(set(values))
+            if unit.string and count > 1:
+                short = [value.split(b"\0", 1)[0] for value in values]
+                if len(set(short)) < count:
+                    self._trimmed.add(unit.start)
+                    values, count = short, len(set(short))
+            columns.append((count, number, values))
+        together: list[tuple[bytes, ...]] = [()] * len(sample)
+        chosen = set()
+        for _, number, values in sorted(columns, key=lambda column: column[:2]):
+            wider = [(*old, new) for old, new in zip(together, values, strict=True)]
+            if len(set(wider)) <= limit or self._units[number].joined:
+                together = wider
+                chosen.add(number)
+        self._key = [unit for number, unit in enumerate(self._units) if number in chosen]
+        self._templates.clear()
+
+    # --- code ------------------------------------------------------------------------------------
+
+    def _compile(self, stride: int) -> Lines:
+        """Write the function for records that are ``stride`` bytes apart."""
+        form = "="
+        names: list[str] = []
+        key: list[str] = []
+        values: list[tuple[int, str]] = []  # what is no part of the key: cell, expression
+        body: list[str] = []
+        known: dict[str, Any] = {"templates": self._templates}
+        at = 0
+        for group in self._groups():
+            first, name = group[0], f"v{len(names)}"
+            names.append(name)
+            size = group[-1].end - first.start
+            code = first.code if first.code and first not in self._key else f"{size}s"
+            form += f"{first.start - at}x{code}" if first.start > at else code
+            at = group[-1].end
+            raw = f'{name}.split(b"\\0", 1)[0]' if first.start in self._trimmed else name
+            if first in self._key:
+                key.append(raw)
+                continue
+            if first.code:
+                text = f"str({name})" if self._style.aligned else name
+            else:
+                cache = f"texts{name}"
+                known[cache] = _Cache(first.only_text(self._style), first.end - first.start)
+                text = f"{cache}[{raw}]"
+            if self._measured(first):
+                body.append(f"{name} = {text}")
+                key.append(f"len({name})")
+                text = name
+            values.append((first.cells[0], text))
+        form += f"{stride - at}x"
+        filled = [text for _, text in sorted(values)]
+        row = f"templates[{', '.join(key)},]" if key else "template"
+        row += f" % ({', '.join(filled)},)" if filled else ""
+        lines = [
+            "def make(block):",
+            "    lines = []",
+            "    add = lines.append",
+            "" if key else "    template = templates[()]",
+            f"    for {', '.join(names)}, in unpack(block):",
+            *(f"        {line}" for line in body),
+            f"        add({row})",
+            "    return lines",
+        ]
+        known["unpack"] = struct.Struct(form).iter_unpack
+        exec("\n".join(lines), known)  # noqa: S102  # made of numbers and names of our own alone
+        made: Lines = known["make"]
+        return made
+
+    def _groups(self) -> list[list[_Unit]]:
+        """List the units by place; those of the key that touch each other are read as one."""
+        groups: list[list[_Unit]] = []
+        for unit in self._units:
+            whole = unit in self._key and unit.start not in self._trimmed
+            last = groups[-1][-1] if groups else None
+            if (
+                last is not None
+                and whole
+                and last in self._key
+                and last.start not in self._trimmed
+                and last.end == unit.start
+            ):
+                groups[-1].append(unit)
+            else:
+                groups.append([unit])
+        return groups
+
+    def _measured(self, unit: _Unit) -> bool:
+        """Whether what stands behind a unit depends on its length."""
+        return self._style.aligned and unit.cells[0] < len(self._style.members) - 1
+
+    def _template(self, key: tuple[Any, ...]) -> str:
+        """Write the line of a key; ``%s`` stands for what is not in it."""
+        texts = [self._empty.get(cell) for cell in range(len(self._style.members))]
+        lengths = [len(text or "") for text in texts]
+        parts = iter(key)
+        for group in self._groups():
+            if group[0] not in self._key:
+                if self._measured(group[0]):
+                    lengths[group[0].cells[0]] = next(parts)
+                continue
+            raw: Any = next(parts)
+            start = group[0].start
+            for unit in group:
+                data = raw[unit.start - start : unit.end - start]
+                for cell, text in unit.texts(self._style, data):
+                    texts[cell], lengths[cell] = text, len(text)
+        *gaps, tail = self._style.gaps(lengths)
+        if None not in texts:
+            return "".join(f"{gap}{text}" for gap, text in zip(gaps, texts, strict=True)) + tail
+        line = ""
+        for gap, known in zip(gaps, texts, strict=True):
+            line += gap.replace("%", "%%")
+            line += "%s" if known is None else known.replace("%", "%%")
+        return line + tail.replace("%", "%%")
+
+
+class _Cache(dict[Any, str] if TYPE_CHECKING else dict):  # type: ignore[misc]
+    """A dict that makes what it lacks, counts that, and begins anew when it is full."""
+
+    __slots__ = ("_limit", "_make", "misses")
+
+    def __init__(self, make: Callable[[Any], str], size: int) -> None:
+        self._make = make
+        self._limit = max(64, min(_CACHE_ENTRIES, _CACHE_BYTES // max(1, size)))
+        self.misses = 0
+
+    def __missing__(self, key: Any) -> str:  # noqa: ANN401
+        self.misses += 1
+        if len(self) >= self._limit:
+            self.clear()
+        text = self[key] = self._make(key)
+        return text
+
+
+class _Unit:
+    """Bytes of a record that hold one cell; or several, where members share bytes."""
+
+    __slots__ = ("_read", "cells", "code", "end", "joined", "members", "start", "string")
+
+    def __init__(self, start: int, end: int, cells: list[int], members: list[Member]) -> None:
+        self.start, self.end = start, end
+        self.cells = cells
+        self.members = members
+        first = members[0]
+        self.joined = len(cells) > 1 or first.bits != 0  # can only be a part of the key
+        layout = first.layout
+        self.string = not self.joined and layout.kind == kinds.STRING
+        self.code = ""
+        if not self.joined and layout.kind in (kinds.INT, kinds.POINTER):
+            code = _CODES.get(layout.size, "")
+            self.code = code.lower() if layout.signed else code
+        moved = tuple(
+            Member(str(cell), one.bit_offset - start * 8, one.bits, one.layout)
+            for cell, one in zip(cells, members, strict=True)
+        )
+        self._read = reader(Layout(kinds.STRUCT, "", end - start, members=moved))
+
+    def texts(self, style: Style, raw: bytes) -> list[tuple[int, str]]:
+        """Write the cells of its bytes; a string's may be cut off before its NUL."""
+        values = self._read(raw.ljust(self.end - self.start, b"\0"), 0)
+        return [
+            (cell, style.text(member.layout, values[str(cell)]))
+            for cell, member in zip(self.cells, self.members, strict=True)
+        ]
+
+    def only_text(self, style: Style) -> Callable[[bytes], str]:
+        """Give the function that writes its one cell."""
+        return lambda raw: self.texts(style, raw)[0][1]
+
+
+def _units(members: list[Member]) -> list[_Unit]:
+    """Cut a record into units, by place; what has no bytes is in none."""
+    spans = []
+    for cell, member in enumerate(members):
+        if bits := _bits(member):
+            spans.append((member.bit_offset // 8, (member.bit_offset + bits + 7) // 8, cell))
+    units: list[_Unit] = []
+    joined: list[int] = []
+    start = end = 0
+    for first, last, cell in sorted(spans):
+        if joined and first >= end:
+            units.append(_Unit(start, end, joined, [members[one] for one in joined]))
+            joined = []
+        if not joined:
+            start, end = first, last
+        joined.append(cell)
+        end = max(end, last)
+    if joined:
+        units.append(_Unit(start, end, joined, [members[one] for one in joined]))
+    return units
+
+
+def _bits(member: Member) -> int:
+    return member.bits or member.layout.size * 8
+
+
+def flat_members(layout: Layout, base: int = 0) -> list[Member] | None:
+    """List a struct's members with those of anonymous members in their place.
+
+    None where two have the same name, or where there is nothing to read.
+    """
+    found = _flat(layout, base)
+    names = {member.name for member in found}
+    return found if any(map(_bits, found)) and len(names) == len(found) else None
+
+
+def _flat(layout: Layout, base: int) -> list[Member]:
+    found: list[Member] = []
+    for one in layout.members:
+        if one.name:
+            found.append(Member(one.name, base + one.bit_offset, one.bits, one.layout))
+        else:
+            found += _flat(one.layout, base + one.bit_offset)
+    return found

@@ -19,6 +19,8 @@ const volatile int uid_target = -1;
 /// @description Trace only calls that failed
 const volatile bool targ_failed = false;
 
+static __u64 first; /* time of the first event, ns */
+
 /// @lost
 __u64 lost_events = 0;
 
@@ -60,6 +62,7 @@ static int leave(long ret)
 	__u64 id = bpf_get_current_pid_tgid();
 	__u32 tid = id;
 	struct pending *call = bpf_map_lookup_elem(&calls, &tid);
+	__u64 now = bpf_ktime_get_ns();
 	struct event *event;
 
 	if (!call)
@@ -71,6 +74,9 @@ static int leave(long ret)
 		__sync_fetch_and_add(&lost_events, 1);
 		goto out;
 	}
+	if (!first)
+		first = now;
+	event->ts = now > first ? (now - first) / 1000000 : 0;
 	event->pid = id >> 32;
 	event->uid = bpf_get_current_uid_gid();
 	event->ret = ret;
@@ -104,6 +110,21 @@ int openat_entry(struct trace_event_raw_sys_enter *ctx)
 
 SEC("tracepoint/syscalls/sys_exit_openat")
 int openat_exit(struct trace_event_raw_sys_exit *ctx)
+{
+	return leave(ctx->ret);
+}
+
+SEC("tracepoint/syscalls/sys_enter_openat2")
+int openat2_entry(struct trace_event_raw_sys_enter *ctx)
+{
+	__u64 flags = 0; /* the first member of struct open_how */
+
+	bpf_probe_read_user(&flags, sizeof(flags), (const void *)ctx->args[2]);
+	return enter((const char *)ctx->args[1], flags);
+}
+
+SEC("tracepoint/syscalls/sys_exit_openat2")
+int openat2_exit(struct trace_event_raw_sys_exit *ctx)
 {
 	return leave(ctx->ret);
 }

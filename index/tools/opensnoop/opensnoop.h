@@ -6,6 +6,7 @@
 #define NAME_MAX 255
 
 struct event {
+	unsigned long long ts; /// milliseconds since the first event
 	int pid;               /// process
 	int uid;               /// user
 	int ret;               /// file descriptor, or the negative errno

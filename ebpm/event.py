@@ -17,17 +17,27 @@ if TYPE_CHECKING:
     from ebpm.btf.layout import Layout
 
 
+EVENTS, ENTRIES, LOG2, LINEAR = "events", "default_kv", "log2_hist", "linear_hist"
+"""What the records of a source are, and how people want to see them: events as they come; or the
+entries of a map that is read at intervals, as a table or as histograms (names: eunomia-bpf's)."""
+
+
 class Source:
     """Where records come from: a map, by its name, and the layout of what it carries.
 
-    ``layout`` is None where nobody knows what the records are.
+    ``layout`` is None where nobody knows what the records are. That of a sampled map is a struct
+    of two, ``key`` and ``value``, which are structs themselves; ``unit`` heads its histograms.
     """
 
-    __slots__ = ("_reader", "layout", "name")
+    __slots__ = ("_reader", "form", "layout", "name", "unit")
 
-    def __init__(self, name: str, layout: Layout | None) -> None:
+    def __init__(
+        self, name: str, layout: Layout | None, form: str = EVENTS, unit: str = "(unit)"
+    ) -> None:
         self.name = name
         self.layout = layout
+        self.form = form
+        self.unit = unit
         self._reader: Reader | None = None
 
     @property

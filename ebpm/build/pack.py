@@ -16,7 +16,7 @@ from ebpm.errors import InvalidAnnotation, InvalidPackage, TargetNotFound
 from ebpm.oci.platform import Platform
 from ebpm.package.bare import from_object
 from ebpm.package.describe import ObjectFacts, describe, find_type
-from ebpm.package.exports import BUFFERS, export_type, with_buffers
+from ebpm.package.exports import BUFFERS, export_type, with_buffers, with_samples
 from ebpm.package.meta import (
     MAP_FACTS,
     MEMBER_FACTS,
@@ -131,7 +131,7 @@ def build(
         objects=tuple(_object_file(one) for one in objects),
         build=Build(compiler=compiler.version, flags=(*FLAGS, *cflags), inputs=inputs),
     )
-    package = _annotated(package, notes, str(source))
+    package = with_samples(_annotated(package, notes, str(source)))
     if version is not None:
         package = package.with_version(version)
     remarks += _contradicted(notes)

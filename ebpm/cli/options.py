@@ -70,6 +70,11 @@ RUN_OPTIONS = (
         "-d", "--duration", metavar="TIME", read=seconds, help="Stop after TIME: 3s, 500ms, 2m."
     ),
     Option("-c", "--count", metavar="N", read=positive, help="Stop after N events."),
+    Option("--timestamps", help="Print dates and times by RFC 3339, in tables and in JSON."),
+    Option(
+        "--interval", metavar="TIME", read=seconds, help="Read the sampled maps every TIME: 1s."
+    ),
+    Option("--per-cpu", help="Show each CPU's value of per-CPU maps rather than their sum."),
     Option(
         "--attach",
         metavar="[PROGRAM=]HOOK",

@@ -91,9 +91,9 @@ class _Run:
 
     def __init__(self, config: Config, options: dict[str, Any], plan: Plan, data: bytes) -> None:
         self.config = config
+        self.options = options
         self.plan = plan
         self.data = data
-        self.json = bool(options["json"])
         self.duration: float | None = options["duration"]
         self.left: int | None = options["count"]
         self.stream = _open_output(options["output"])
@@ -109,7 +109,13 @@ class _Run:
                 child, sink = self._child(command, values, sink)
             show = write if verbose else None
             with Session(
-                self.plan, self.data, values, libbpf=self.config.libbpf, show_log=show
+                self.plan,
+                self.data,
+                values,
+                libbpf=self.config.libbpf,
+                show_log=show,
+                interval=self.options["interval"],
+                per_cpu=bool(self.options["per_cpu"]),
             ) as session:
                 self.signals.watch(session, self.stream)
                 self._loop(session, sink, child)
@@ -158,31 +164,28 @@ class _Run:
                 return
 
     def _sink(self) -> Sink:
-        if self.json:
+        timestamps = bool(self.options["timestamps"])
+        if self.options["json"]:
             from ebpm.output.jsonl import JsonLines
 
-            return JsonLines(self.stream, named=len(self.plan.sources) > 1)
-        from ebpm.output.table import Table
+            named = len(self.plan.sources) > 1
+            return JsonLines(self.stream, named=named, timestamps=timestamps)
+        from ebpm.output.text import Text
 
-        return Table(self.stream, colour=self.config.colour and self.stream.is_terminal())
+        colour = self.config.colour and self.stream.is_terminal()
+        return Text(self.stream, colour=colour, timestamps=timestamps)
 
     def _child(self, command: list[str], values: dict[str, Json], sink: Sink) -> tuple[Child, Sink]:
         """Fork the command, and arrange that only it is seen: by a variable, else by a filter."""
         from ebpm.cli.child import Child
-        from ebpm.output.filter import PID_FIELDS, ProcessFilter
+        from ebpm.output.filter import ProcessFilter, tells_processes
 
         child = Child(command)
         variable = pid_variable(self.plan)
         if variable is not None:
             values.setdefault(variable, child.pid)
             return child, sink
-        names = {
-            member.name
-            for source in self.plan.sources
-            if source.layout
-            for member in source.layout.members
-        }
-        if not names.intersection(PID_FIELDS):
+        if not any(tells_processes(one.layout, one.form) for one in self.plan.sources):
             warn(f"{self.plan.name} does not tell processes apart: the events of all are shown")
         return child, ProcessFilter(sink, child.pid)
 

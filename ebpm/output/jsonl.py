@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from ebpm.btf.layout import STRUCT, UNION
+from ebpm.event import EVENTS
+from ebpm.output.clock import timestamp
 from ebpm.output.escape import escape_json
 from ebpm.output.values import json_fields, json_value
 from ebpm.plainjson import dumps
@@ -26,11 +28,13 @@ class JsonLines:
     Args:
         stream: where to.
         named: the tool has several sources: each line is ``{"fields": …, "source": NAME}``.
+        timestamps: each line is ``{"fields": …, "time": RFC 3339}``, with ``source`` if named.
     """
 
-    def __init__(self, stream: Stream, *, named: bool) -> None:
+    def __init__(self, stream: Stream, *, named: bool, timestamps: bool = False) -> None:
         self._stream = stream
         self._named = named
+        self._timestamps = timestamps
         self._seen: dict[str, int] = {}  # records, by source
         self._formatters: dict[str, Formatter] = {}
         self._plain: set[str] = set()  # sources whose layout has no formatter
@@ -38,18 +42,21 @@ class JsonLines:
     def write(self, batch: Batch) -> None:
         """Write the records of a batch."""
         source = batch.source
-        objects = self._objects(batch)
+        beside: dict[str, Json] = {"source": source.name} if self._named else {}
+        if self._timestamps:
+            beside["time"] = timestamp()
+        objects = self._objects(batch) if source.form == EVENTS else None
         if objects is not None:
             start, end = "", "\n"
-            if self._named:
-                start, end = '{"fields":', escape_json(f',"source":{dumps(source.name)}}}\n')
+            if beside:
+                start, end = '{"fields":', f",{escape_json(dumps(beside))[1:]}\n"
             text = f"{end}{start}".join(objects)
             self._stream.write(f"{start}{text}{end}")
             return
         lines = []
         for record in batch.records():
             fields = _fields(source, record)
-            value: Json = {"fields": fields, "source": source.name} if self._named else fields
+            value: Json = {"fields": fields, **beside} if beside else fields
             lines.append(escape_json(dumps(value)))
         lines.append("")
         self._stream.write("\n".join(lines))
@@ -92,6 +99,18 @@ def _fields(source: Source, record: bytes | bytearray | memoryview) -> Json:
     if layout is None:
         return {"data": bytes(record).hex(), "size": len(record)}
     value = source.read(record, 0)
+    if source.form != EVENTS:
+        return _entry(layout, value)
     if isinstance(value, dict):
         return json_fields(layout, value)
     return {"value": json_value(layout, value)}
+
+
+def _entry(layout: Layout, value: dict[str, Any]) -> Json:
+    """Write an entry of a map: its parts are events' equals, without the marks of inner structs."""
+    return {
+        part.name: json_fields(part.layout, value[part.name])
+        if part.layout.kind == STRUCT
+        else json_value(part.layout, value[part.name])
+        for part in layout.members
+    }

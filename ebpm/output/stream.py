@@ -49,3 +49,10 @@ class Stream:
             return os.isatty(self.fd)
         except OSError:
             return False
+
+    def columns(self) -> int:
+        """The width of the terminal, in characters; 80 where it is none."""
+        try:
+            return os.get_terminal_size(self.fd).columns or 80
+        except OSError:
+            return 80

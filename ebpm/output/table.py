@@ -2,14 +2,14 @@
 
 The header is TIME padded to 9, then each name in capitals, padded to 6, and two spaces. A value
 begins below its header; where the one before has run over that place, and for the first column
-always, one space separates them.
+always, one space separates them. A sampled map's columns are those of its key, then of its value.
 """
 
 from __future__ import annotations
 
-import time
-
 from ebpm.btf import layout as kinds
+from ebpm.event import ENTRIES
+from ebpm.output.clock import time_of_day, timestamp
 from ebpm.output.escape import escape
 from ebpm.output.values import json_value
 from ebpm.plainjson import dumps
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _NAME_WIDTH, _GAP = 6, 2
 BUSY = 256  # records, after which a formatter of its own pays for a source
+_CLOCK_WIDTH, _STAMP_WIDTH = 8, 32
 _BOLD, _PLAIN = "\x1b[1m", "\x1b[0m"
 
 
@@ -34,11 +35,14 @@ class Table:
     Args:
         stream: where to.
         colour: whether headers may be emphasised.
+        timestamps: whether TIME is a date and a time by RFC 3339 rather than the time of day.
     """
 
-    def __init__(self, stream: Stream, *, colour: bool = False) -> None:
+    def __init__(self, stream: Stream, *, colour: bool = False, timestamps: bool = False) -> None:
         self._stream = stream
         self._colour = colour
+        self._clock = timestamp if timestamps else time_of_day
+        self._width = _STAMP_WIDTH if timestamps else _CLOCK_WIDTH
         self._columns: dict[str, Columns] = {}
         self._last: Source | None = None  # whose header stands above the rows
 
@@ -49,14 +53,14 @@ class Table:
         if self._last is not source:
             lines.append(self._header(source))
             self._last = source
-        clock = time.strftime("%H:%M:%S")
+        clock = self._clock().ljust(self._width)
         if source.layout is None:
             lines += [_raw_row(clock, bytes(record)) for record in batch.records()]
         else:
             columns = self._of(source)
             rows = columns.rows(batch)
             if rows is not None:
-                start = f"{clock:<8} "
+                start = f"{clock} "
                 text = f"\n{start}".join(rows)
                 lines.append(f"{start}{text}")
             else:
@@ -64,28 +68,44 @@ class Table:
         lines.append("")
         self._stream.write("\n".join(lines))
 
+    def interrupt(self) -> None:
+        """Say that something else was printed: the next batch gets its header again."""
+        self._last = None
+
     def _header(self, source: Source) -> str:
-        text = self._of(source).header if source.layout else "TIME     SIZE    DATA"
+        raw = f"{'TIME':<{self._width}} SIZE    DATA"
+        text = self._of(source).header if source.layout else raw
         return f"{_BOLD}{text}{_PLAIN}" if self._colour else text
 
     def _of(self, source: Source) -> Columns:
         if source.name not in self._columns:
             assert source.layout is not None
-            self._columns[source.name] = Columns(source.layout)
+            entries = source.form == ENTRIES
+            self._columns[source.name] = Columns(source.layout, self._width, entries=entries)
         return self._columns[source.name]
 
 
 class Columns:
-    """The header of a struct's table, and rows that stand below it."""
+    """The header of a struct's table, and rows that stand below it.
 
-    def __init__(self, layout: Layout) -> None:
+    Args:
+        layout: of the struct.
+        width: characters of the time.
+        entries: the struct is a map's entry, whose parts have the columns.
+    """
+
+    def __init__(self, layout: Layout, width: int = _CLOCK_WIDTH, *, entries: bool = False) -> None:
         self._layout = layout
+        self._entries = entries
         self._seen = 0
         self._formatter: Formatter | None = None
-        self._places: list[tuple[str, Layout, int]] = []  # member, its layout, its column
-        header = "TIME     "
-        for member in _named(layout):
-            self._places.append((member.name, member.layout, len(header)))
+        self._places: list[tuple[str, str, Layout, int]] = []  # part, member, layout, column
+        header = f"{'TIME':<{width}} "
+        self._width = width
+        for part, member in (
+            _parts(layout) if entries else [("", one) for one in named_members(layout)]
+        ):
+            self._places.append((part, member.name, member.layout, len(header)))
             header += f"{member.name.upper():<{_NAME_WIDTH}}" + " " * _GAP
         self.header = header
 
@@ -100,15 +120,15 @@ class Columns:
     def _make_formatter(self) -> Formatter | None:
         from ebpm.output.generated import Formatter, Style, flat_members
 
-        members = flat_members(self._layout)
+        members = None if self._entries else flat_members(self._layout)
         if members is None:
             return None
         return Formatter(Style(members, value_text, self._gaps, aligned=True), self._layout.size)
 
     def _gaps(self, lengths: list[int]) -> list[str]:
         """Tell the space before each cell, and after the last, which is none."""
-        gaps, at = [], len("HH:MM:SS ")
-        for length, (_, _, place) in zip(lengths, self._places, strict=True):
+        gaps, at = [], self._width + 1
+        for length, (_, _, _, place) in zip(lengths, self._places, strict=True):
             gap = max(place - at, 1)
             gaps.append(" " * gap)
             at += gap + length
@@ -116,18 +136,29 @@ class Columns:
 
     def row(self, clock: str, fields: dict[str, Any]) -> str:
         """Write the row of a decoded struct."""
-        line = f"{clock:<8} "
-        for name, layout, place in self._places:
+        line = f"{clock:<{self._width}} "
+        for part, name, layout, place in self._places:
             line = line.ljust(place) if place > len(line) else line + " "
-            line += value_text(layout, fields.get(name))
+            line += value_text(layout, (fields[part] if part else fields).get(name))
         return line
 
 
-def _named(layout: Layout) -> list[Member]:
+def _parts(layout: Layout) -> list[tuple[str, Member]]:
+    """List the columns of an entry: of its key, its CPU, its value."""
+    found: list[tuple[str, Member]] = []
+    for member in layout.members:
+        if member.layout.kind == kinds.STRUCT:
+            found += [(member.name, one) for one in named_members(member.layout)]
+        else:
+            found.append(("", member))
+    return found
+
+
+def named_members(layout: Layout) -> list[Member]:
     """List the members, those of anonymous members in their place."""
     found: list[Member] = []
     for member in layout.members:
-        found += [member] if member.name else _named(member.layout)
+        found += [member] if member.name else named_members(member.layout)
     return found
 
 
@@ -148,4 +179,4 @@ def value_text(layout: Layout, value: Any) -> str:  # noqa: ANN401  # decoded
 
 
 def _raw_row(clock: str, record: bytes) -> str:
-    return f"{clock:<8}  {len(record):<7} {record.hex()}"
+    return f"{clock}  {len(record):<7} {record.hex()}"

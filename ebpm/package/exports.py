@@ -71,6 +71,17 @@ def with_buffers(package: Package, carried: Mapping[str, int | None]) -> Package
     return replace(package, maps=tuple(maps), multiple_exports=True)
 
 
+def with_samples(package: Package) -> Package:
+    """Say of each sampled map that it reports, where every map must say so."""
+    if not package.multiple_exports:
+        return package
+    maps = [
+        replace(one, export="default") if one.sample and one.export is None else one
+        for one in package.maps
+    ]
+    return replace(package, maps=tuple(maps))
+
+
 def export_layout(facts: ObjectFacts, export: ExportType) -> Layout | None:
     """Lay out an export type: the members it names, in its order; None where BTF lacks it.
 

@@ -7,6 +7,7 @@ kept one parses neither ELF nor BTF nor YAML. On the path of ``ebpm run``: impor
 from __future__ import annotations
 
 from ebpm.btf.layout import Layout
+from ebpm.event import EVENTS
 from ebpm.plainjson import dumps, loads
 
 TYPE_CHECKING = False
@@ -15,10 +16,10 @@ if TYPE_CHECKING:
 
     from ebpm.plainjson import Json
 
-FORMAT = 3
+FORMAT = 4
 """Of the kept form; another number means that the plan is made again."""
 
-RINGBUF, PERF_EVENT_ARRAY = "ringbuf", "perf_event_array"
+RINGBUF, PERF_EVENT_ARRAY, SAMPLED = "ringbuf", "perf_event_array", "sampled"
 
 
 class VariablePlan:
@@ -77,16 +78,40 @@ class ProgramPlan:
         self.retype = retype  # type, attach type, flags, target
 
 
+class SamplePlan:
+    """How a sampled map is read (``@sample``)."""
+
+    __slots__ = ("clear", "interval", "unit")
+
+    def __init__(self, *, interval: int, unit: str, clear: bool) -> None:
+        self.interval = interval  # milliseconds
+        self.unit = unit  # heads its histograms
+        self.clear = clear  # whether each reading empties it
+
+
 class SourcePlan:
-    """A map that reports events, and the layout of one; None where nobody knows it."""
+    """A map that reports events or is read, and the layout of a record; None if nobody knows it."""
 
-    __slots__ = ("kind", "layout", "map", "name")
+    __slots__ = ("form", "kind", "layout", "map", "name", "sample", "unknown")
 
-    def __init__(self, *, map: str, kind: str, name: str, layout: Layout | None) -> None:  # noqa: A002
+    def __init__(
+        self,
+        *,
+        map: str,  # noqa: A002
+        kind: str,
+        name: str,
+        layout: Layout | None,
+        form: str = EVENTS,
+        sample: SamplePlan | None = None,
+        unknown: str | None = None,
+    ) -> None:
         self.map = map
-        self.kind = kind  # RINGBUF or PERF_EVENT_ARRAY
+        self.kind = kind  # RINGBUF, PERF_EVENT_ARRAY or SAMPLED
         self.name = name  # shown to people: the map's
-        self.layout = layout  # with the members to show, in order
+        self.layout = layout  # with the members to show, in order; of a sampled map, its entries'
+        self.form = form  # see ebpm.event
+        self.sample = sample
+        self.unknown = unknown  # why there is no layout
 
 
 class MapPlan:
@@ -232,10 +257,14 @@ def _dump(one: Any) -> dict[str, Any]:  # noqa: ANN401  # any of the parts
     fields = {slot: getattr(one, slot) for slot in one.__slots__}
     if fields.get("layout") is not None:
         fields["layout"] = fields["layout"].dump()
+    if fields.get("sample") is not None:
+        fields["sample"] = _dump(fields["sample"])
     return fields
 
 
 def _load(fields: dict[str, Any]) -> dict[str, Any]:
     if fields.get("layout") is not None:
         fields["layout"] = Layout.load(fields["layout"])
+    if fields.get("sample") is not None:
+        fields["sample"] = SamplePlan(**fields["sample"])
     return fields

@@ -8,12 +8,12 @@ from ebpm.btf.encode import encode
 from ebpm.btf.layout import Layout
 from ebpm.errors import InvalidPackage, InvalidParameter
 from ebpm.package.describe import ObjectFacts, VariableFact, describe
-from ebpm.package.exports import BUFFERS, export_layout, export_type
 from ebpm.package.hook import Hook, hook_of
-from ebpm.package.model import MapSpec, ObjectFile, Package, ProgramSpec, Variable
+from ebpm.package.model import ObjectFile, Package, ProgramSpec, Variable
 from ebpm.package.sections import retype
 from ebpm.runtime.entries import plan_maps
-from ebpm.runtime.plan import CounterPlan, Plan, ProgramPlan, SourcePlan, VariablePlan
+from ebpm.runtime.plan import CounterPlan, Plan, ProgramPlan, VariablePlan
+from ebpm.runtime.sources import make_sources
 
 DEFAULT_DESCRIPTION = "A simple eBPF program"
 _DUMMIES = ("__eunomia_dummy", "__ebpm_export")  # injected by builders; nobody's parameters
@@ -45,7 +45,7 @@ def make_plan(package: Package, one: ObjectFile) -> Plan:
             if (fact := _fact(section, variable, variables)) and not _counts(variable)
         ],
         programs=[_program(program, facts) for program in package.programs],
-        sources=_sources(package, facts),
+        sources=make_sources(package, facts),
         lost=[
             CounterPlan(
                 name=fact.name,
@@ -159,34 +159,6 @@ def move(plan: ProgramPlan, hook: Hook) -> None:
     plan.section, plan.kind = hook.section, hook.kind
     plan.options = {**kept, **hook.options}
     plan.retype = (told.type, told.attach_type, told.flags, told.target) if told else None
-
-
-def _sources(package: Package, facts: ObjectFacts) -> list[SourcePlan]:
-    specs = {spec.name: spec for spec in package.maps}
-    sources = []
-    for fact in facts.maps:
-        if fact.type not in BUFFERS:
-            continue
-        spec = specs.get(fact.name)
-        if package.multiple_exports and (spec is None or spec.export in (None, "no_export")):
-            continue
-        layout = _layout(package, facts, spec)
-        kind = BUFFERS[fact.type]
-        sources.append(SourcePlan(map=fact.name, kind=kind, name=fact.name, layout=layout))
-    return sources
-
-
-def _layout(package: Package, facts: ObjectFacts, spec: MapSpec | None) -> Layout | None:
-    config = spec.export if spec else None
-    if package.multiple_exports and isinstance(config, dict) and "btf_type_id" in config:
-        type_id = config["btf_type_id"]
-        named = next((one for one in package.exports if one.type_id == type_id), None)
-        if named is not None:  # the ids are those of the package's first object, names are not
-            return export_layout(facts, named)
-        if not isinstance(type_id, int) or facts.btf is None or not 0 < type_id < len(facts.btf):
-            raise InvalidPackage(f"map {spec.name if spec else ''}: no BTF type {type_id!r}")
-        return export_layout(facts, export_type(facts, type_id))
-    return export_layout(facts, package.exports[0]) if package.exports else None
 
 
 def _perf_pages(value: Any) -> int:  # noqa: ANN401  # JSON

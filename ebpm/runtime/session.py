@@ -19,7 +19,7 @@ from ebpm.runtime.object import (
     size_maps,
 )
 from ebpm.runtime.perfbuf import PerfBuffer
-from ebpm.runtime.plan import RINGBUF
+from ebpm.runtime.plan import RINGBUF, SAMPLED
 from ebpm.runtime.ringbuf import RingBuffer
 
 TYPE_CHECKING = False
@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     from ebpm.event import Batch, Event
     from ebpm.plainjson import Json
     from ebpm.runtime.attach import Attachment
-    from ebpm.runtime.libbpf.binding import BpfObject
-    from ebpm.runtime.plan import Plan
+    from ebpm.runtime.libbpf.binding import BpfObject, Map
+    from ebpm.runtime.plan import Plan, SourcePlan
+    from ebpm.runtime.sampler import Sampler
 
 _PERF_INTERVAL = 0.01  # seconds: a quiet perf buffer is drained this often
 
@@ -44,6 +45,8 @@ class Session:
         values: of variables, by name.
         libbpf: path of the library; None for the system's.
         show_log: told every line of libbpf's log as it comes.
+        interval: seconds between two readings of the sampled maps; None for the tool's own.
+        per_cpu: whether per-CPU maps are reported for each CPU rather than added up.
 
     Raises:
         EbpmError: it cannot be loaded or attached; nothing is left behind then.
@@ -57,11 +60,14 @@ class Session:
         *,
         libbpf: str | None = None,
         show_log: Callable[[str], None] | None = None,
+        interval: float | None = None,
+        per_cpu: bool = False,
     ) -> None:
         self.plan = plan
-        self.sources = [Source(one.name, one.layout) for one in plan.sources]
+        self.sources: list[Source] = []
         self.log = Log(show_log)
         self._readers: list[RingBuffer | PerfBuffer] = []
+        self._samplers: list[Sampler] = []
         self._attachments: list[Attachment] = []
         self._stopped = False
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
@@ -79,16 +85,19 @@ class Session:
             load(self._object, plan, self.log)
             fill_maps(self._object, plan)
             self._open_readers()
+            self._open_samplers(interval, per_cpu=per_cpu)
             self._attachments = attach(self._object, plan, self.log)
         except BaseException:
             self.close()
             raise
 
     def _open_readers(self) -> None:
-        assert self._object is not None
-        for one, source in zip(self.plan.sources, self.sources, strict=True):
-            buffer = self._object.map(one.map)
-            assert buffer is not None, f"the planner found map {one.map}"
+        for one in self.plan.sources:
+            if one.kind == SAMPLED:
+                continue
+            buffer = self._map(one)
+            source = Source(one.name, one.layout)
+            self.sources.append(source)
             if one.kind == RINGBUF:
                 ring = RingBuffer(buffer.fd, buffer.max_entries, source)
                 self._readers.append(ring)
@@ -99,6 +108,22 @@ class Session:
                 self._interval = _PERF_INTERVAL
                 for fd in perf.fds:
                     self._poll.register(fd, select.EPOLLIN)
+
+    def _open_samplers(self, interval: float | None, *, per_cpu: bool) -> None:
+        now = time.monotonic()
+        for one in self.plan.sources:
+            if one.kind == SAMPLED:
+                from ebpm.runtime.sampler import Sampler
+
+                sampler = Sampler(self._map(one), one, now, interval=interval, per_cpu=per_cpu)
+                self._samplers.append(sampler)
+                self.sources.append(sampler.source)
+
+    def _map(self, one: SourcePlan) -> Map:
+        assert self._object is not None
+        found = self._object.map(one.map)
+        assert found is not None, f"the planner found map {one.map}"
+        return found
 
     def watch(self, fd: int) -> None:
         """Have :meth:`batches` return as well when a descriptor becomes readable."""
@@ -115,18 +140,29 @@ class Session:
         left = timeout
         while not self._stopped:
             # Perf buffers wake nobody before their watermark: they are looked into by the clock.
+            now = time.monotonic()
             waits = [wait for wait in (left, self._interval) if wait is not None]
+            waits += [sampler.wait(now) for sampler in self._samplers]
             ready = self._poll.poll(min(waits, default=None))
             came = False
             for reader in self._readers:
                 for batch in reader.read():
                     came = True
                     yield batch
+            for batch in self._due():
+                came = True
+                yield batch
             if came or any(fd in self._watched for fd, _ in ready):
                 return
             left = None if deadline is None else deadline - time.monotonic()
             if left is not None and left <= 0:
                 return
+
+    def _due(self) -> Iterator[Batch]:
+        """Read the sampled maps whose time has come."""
+        for sampler in self._samplers:
+            if sampler.due(time.monotonic()):
+                yield from sampler.read()
 
     def __iter__(self) -> Iterator[Event]:
         """Walk the events as they come, until :meth:`stop`."""
@@ -135,9 +171,9 @@ class Session:
                 yield from batch.events()
 
     def remaining(self) -> Iterator[Batch]:
-        """Detach, so that nothing new comes, and walk what still lies in the buffers."""
+        """Detach, so that nothing new comes, and walk what the buffers and sampled maps hold."""
         detach(self._attachments)
-        for reader in self._readers:
+        for reader in (*self._readers, *self._samplers):
             yield from reader.read()
 
     def stop(self) -> None:
@@ -177,6 +213,7 @@ class Session:
         for reader in self._readers:
             reader.close()
         self._readers = []
+        self._samplers = []
         if self._object is not None:
             self._object.close()
             self._object = None

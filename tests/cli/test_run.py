@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -549,3 +550,54 @@ def test_a_run_from_a_kept_plan_imports_next_to_nothing(ebpm: Ebpm, tools: Tools
     )
     assert done.returncode == 0, done.stderr
     assert set(done.stderr.split()) <= NATIVE
+
+
+# --- sampled maps, timestamps --------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def samples(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A package of which the map ``counts`` alone is sampled."""
+    from ebpm.api import Workspace
+    from ebpm.cli.build import write_files
+
+    package = Workspace().build(ROOT / "tests" / "data" / "samples.bpf.c").package
+    maps = [
+        replace(one, sample=one.sample if one.name == "counts" else None) for one in package.maps
+    ]
+    folder = tmp_path_factory.mktemp("samples")
+    write_files(replace(package, maps=tuple(maps)), folder, "json")
+    return str(folder / "package.json")
+
+
+TRIGGER = "import os\nfor n in (1, 2, 2):\n  try: os.getpgid(n)\n  except OSError: pass\n"
+
+
+def test_a_sampled_map_is_read_a_last_time_at_the_end(ebpm: Ebpm, samples: str) -> None:
+    words = ["run", "--interval", "1h", "--json", samples]
+    done = ebpm.run(*words, "--", sys.executable, "-c", TRIGGER)
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    counts = {one["key"]["number"]: one["value"]["count"] for one in lines}
+    assert (counts[1], counts[2]) == (1, 2)
+
+
+def test_a_sampled_map_is_a_table_of_its_keys_and_values(ebpm: Ebpm, samples: str) -> None:
+    done = ebpm.run("run", samples, "--", sys.executable, "-c", TRIGGER)
+    header, *rows = done.stdout.splitlines()
+    assert header == "TIME     NUMBER  COMM    COUNT   LAST    "
+    assert any(re.fullmatch(r"\d\d:\d\d:\d\d  2      \S+ +2       2", row) for row in rows)
+
+
+def test_count_counts_the_entries(ebpm: Ebpm, samples: str) -> None:
+    words = ["run", "--interval", "50ms", "--count", "2", samples]
+    done = ebpm.run(*words, "--", sys.executable, "-c", TRIGGER + "os.read(0, 1)", input="")
+    assert len(done.stdout.splitlines()) == 3
+
+
+def test_timestamps_are_dates_and_times(ebpm: Ebpm, sigsnoop: str) -> None:
+    with signalling():
+        done = ebpm.run("run", "--timestamps", "--json", "-c", 1, sigsnoop, "-p", ME)
+    line = json.loads(done.stdout)
+    assert set(line) == {"fields", "time"}
+    assert line["fields"]["pid"] == int(ME)
+    assert re.fullmatch(r"[-\d]{10}T[:\d]{8}\.\d{6}[+-]\d\d:\d\d", line["time"])

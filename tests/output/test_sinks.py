@@ -6,12 +6,15 @@ import json
 import os
 import re
 import struct
+import time
+from datetime import datetime
 
 import pytest
 
 from ebpm.btf import layout as kinds
 from ebpm.btf.layout import Layout, Member
-from ebpm.event import Batch, Source
+from ebpm.event import ENTRIES, Batch, Source
+from ebpm.output.clock import timestamp
 from ebpm.output.filter import ProcessFilter
 from ebpm.output.jsonl import JsonLines
 from ebpm.output.stream import OutputClosed, Stream
@@ -226,3 +229,59 @@ def test_events_that_name_no_process_pass_a_filter() -> None:
     sink = ProcessFilter(JsonLines(pipe, named=False), 2)
     sink.write(batch_of(Source("e", struct_of(("x", INT))), struct.pack("=i", 7)))
     assert pipe.text() == '{"x":7}\n'
+
+
+# --- sampled maps, timestamps --------------------------------------------------------------------
+
+ENTRY = struct_of(("key", struct_of(("u64", U64))), ("value", struct_of(("n", INT), ("c", COMM))))
+STAMP = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}[+-]\d\d:\d\d"
+
+
+def entry_record(key: int, number: int, comm: bytes) -> bytes:
+    return struct.pack("=Qi16s", key, number, comm)
+
+
+def test_an_entrys_columns_are_those_of_its_key_and_its_value() -> None:
+    pipe = Pipe()
+    source = Source("counts", ENTRY, ENTRIES)
+    Table(pipe).write(batch_of(source, entry_record(1, -2, b"a"), entry_record(2, 3, b"b")))
+    header, first, second, _ = pipe.text().split("\n")
+    assert header == "TIME     U64     N       C       "
+    assert first[8:] == "  1      -2      a"
+    assert second[8:] == "  2      3       b"
+
+
+def test_an_entry_in_json_is_its_key_and_its_value() -> None:
+    lines = json_lines(Source("counts", ENTRY, ENTRIES), entry_record(1, -2, b"a"))
+    assert lines == ['{"key":{"u64":1},"value":{"c":"a","n":-2}}']
+
+
+def test_with_timestamps_time_is_a_date_by_rfc_3339() -> None:
+    pipe = Pipe()
+    Table(pipe, timestamps=True).write(batch_of(Source("e", SIGNALS), signal_record(1, b"a")))
+    header, row, _ = pipe.text().split("\n")
+    assert header == "TIME" + " " * 29 + "PID     TPID    SIG     RET     COMM    "
+    assert re.fullmatch(STAMP + r"  1      3168    15      0       a", row)
+    assert abs(datetime.fromisoformat(row[:32]).timestamp() - time.time()) < 60
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_with_timestamps_the_time_stands_beside_the_fields(named: bool) -> None:
+    pipe = Pipe()
+    JsonLines(pipe, named=named, timestamps=True).write(
+        batch_of(Source("e", SIGNALS), signal_record(1, b"a"))
+    )
+    line = json.loads(pipe.text())
+    assert set(line) == ({"fields", "source", "time"} if named else {"fields", "time"})
+    assert re.fullmatch(STAMP, line["time"])
+    assert line["fields"]["pid"] == 1
+
+
+def test_the_zone_of_a_timestamp_is_the_local_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "XST-05:45")
+    time.tzset()
+    try:
+        assert timestamp().endswith("+05:45")
+    finally:
+        monkeypatch.undo()
+        time.tzset()

@@ -337,6 +337,24 @@ class Map:
         """Set the capacity, before the load; libbpf rounds a ring buffer's up to whole pages."""
         self._library.check("bpf_map__set_max_entries", self._handle, entries)
 
+    @property
+    def key_size(self) -> int:
+        """Bytes of a key; 0 for queues and stacks."""
+        return int(self._library.function("bpf_map__key_size")(self._handle))
+
+    @property
+    def value_size(self) -> int:
+        """Bytes of a value; of one CPU's, where each has its own."""
+        return int(self._library.function("bpf_map__value_size")(self._handle))
+
+    def possible_cpus(self) -> int:
+        """Count the CPUs that a per-CPU map has values for."""
+        return self._library.check("libbpf_num_possible_cpus")
+
+    def call(self, name: str, *arguments: Any) -> int:  # noqa: ANN401
+        """Call one of libbpf's bpf_map_… functions with the descriptor first."""
+        return self._library.check(name, self.fd, *arguments)
+
     def initial_value(self) -> InitialValue | None:
         """Get at a data section's bytes before it is loaded; None for other maps."""
         size = ctypes.c_size_t()
@@ -346,8 +364,7 @@ class Map:
 
     def lookup(self, key: bytes) -> bytes:
         """Read an entry; a data section's only entry has the key 0, of four bytes."""
-        size = self._library.function("bpf_map__value_size")(self._handle)
-        value = ctypes.create_string_buffer(size)
+        value = ctypes.create_string_buffer(self.value_size)
         self._library.check("bpf_map_lookup_elem", self.fd, key, value)
         return value.raw
 

@@ -119,6 +119,8 @@ PROTOTYPES: Final[dict[str, tuple[Any, list[Any]]]] = {  # name: (restype, argty
     "bpf_map__type": (c_int, [MAP]),
     # __u32 bpf_map__max_entries(const struct bpf_map *map)
     "bpf_map__max_entries": (c_uint32, [MAP]),
+    # __u32 bpf_map__key_size(const struct bpf_map *map)
+    "bpf_map__key_size": (c_uint32, [MAP]),
     # __u32 bpf_map__value_size(const struct bpf_map *map)
     "bpf_map__value_size": (c_uint32, [MAP]),
     # int bpf_map__set_max_entries(struct bpf_map *map, __u32 max_entries)
@@ -131,6 +133,20 @@ PROTOTYPES: Final[dict[str, tuple[Any, list[Any]]]] = {  # name: (restype, argty
     "bpf_map_lookup_elem": (c_int, [c_int, c_void_p, c_void_p]),
     # int bpf_map_update_elem(int fd, const void *key, const void *value, __u64 flags)
     "bpf_map_update_elem": (c_int, [c_int, c_void_p, c_void_p, c_uint64]),
+    # int bpf_map_lookup_and_delete_elem(int fd, const void *key, void *value)
+    "bpf_map_lookup_and_delete_elem": (c_int, [c_int, c_void_p, c_void_p]),
+    # int bpf_map_delete_elem(int fd, const void *key)
+    "bpf_map_delete_elem": (c_int, [c_int, c_void_p]),
+    # int bpf_map_get_next_key(int fd, const void *key, void *next_key)
+    "bpf_map_get_next_key": (c_int, [c_int, c_void_p, c_void_p]),
+    # int bpf_map_lookup_batch(int fd, void *in_batch, void *out_batch, void *keys, void *values,
+    #                          __u32 *count, const struct bpf_map_batch_opts *opts)
+    "bpf_map_lookup_batch": (c_int, [c_int, *[c_void_p] * 4, POINTER(c_uint32), c_void_p]),
+    # int bpf_map_lookup_and_delete_batch(…), of the same arguments
+    "bpf_map_lookup_and_delete_batch": (
+        c_int,
+        [c_int, *[c_void_p] * 4, POINTER(c_uint32), c_void_p],
+    ),
     # int bpf_link_create(int prog_fd, int target_fd, enum bpf_attach_type, const struct … *opts)
     "bpf_link_create": (c_int, [c_int, c_int, c_int, POINTER(LinkCreateOptions)]),
     # int bpf_xdp_attach(int ifindex, int prog_fd, __u32 flags, const struct … *opts)

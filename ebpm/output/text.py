@@ -1,0 +1,40 @@
+"""Everything that is no JSON: each source the way that suits it."""
+
+from __future__ import annotations
+
+from ebpm.event import ENTRIES, EVENTS
+from ebpm.output.table import Table
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ebpm.event import Batch
+    from ebpm.output.sink import Sink
+    from ebpm.output.stream import Stream
+
+
+class Text:
+    """A sink that prints tables, and histograms of the sources that are such.
+
+    Args:
+        stream: where to.
+        colour: whether it is a terminal that may be coloured.
+        timestamps: whether TIME is by RFC 3339.
+    """
+
+    def __init__(self, stream: Stream, *, colour: bool = False, timestamps: bool = False) -> None:
+        self._stream = stream
+        self._colour = colour
+        self._table = Table(stream, colour=colour, timestamps=timestamps)
+        self._histograms: Sink | None = None
+
+    def write(self, batch: Batch) -> None:
+        """Print the records of a batch."""
+        if batch.source.form in (EVENTS, ENTRIES):
+            self._table.write(batch)
+            return
+        self._table.interrupt()
+        if self._histograms is None:
+            from ebpm.output.histograms import Histograms
+
+            self._histograms = Histograms(self._stream, colour=self._colour)
+        self._histograms.write(batch)

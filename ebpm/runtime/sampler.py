@@ -1,0 +1,173 @@
+"""A map read at intervals: its entries as records of a key, for per-CPU maps the CPU, and a value.
+
+The values of a per-CPU map are added up over the CPUs: numbers of up to 64 bits, wherever they
+stand, wrapping as they do in C; whatever is no number comes from the first CPU whose value is not
+all zero.
+"""
+
+from __future__ import annotations
+
+import struct
+
+from ebpm.btf import layout as kinds
+from ebpm.btf.layout import Layout, Member
+from ebpm.event import Batch, Source
+from ebpm.runtime.libbpf.contents import Contents
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any
+
+    from ebpm.runtime.libbpf.binding import Map
+    from ebpm.runtime.plan import SourcePlan
+
+_CODES = {1: "b", 2: "h", 4: "i", 8: "q"}
+_FLOATS = {4: "f", 8: "d"}
+_LARGEST_FLOAT = 3.4028234663852886e38
+
+
+class Sampler:
+    """Reads one map each time that its interval has passed.
+
+    Args:
+        table: the map, loaded.
+        plan: of the source; its layout is a struct of ``key`` (absent for queues) and ``value``.
+        now: the monotonic clock, in seconds: the first reading is an interval later.
+        interval: seconds; None for the tool's own.
+        per_cpu: whether each CPU's value is a record of its own, with a member ``cpu``.
+    """
+
+    def __init__(
+        self,
+        table: Map,
+        plan: SourcePlan,
+        now: float,
+        *,
+        interval: float | None = None,
+        per_cpu: bool = False,
+    ) -> None:
+        assert plan.sample is not None
+        assert plan.layout is not None
+        self._entries = Contents(table)
+        self._clear = plan.sample.clear
+        self._interval = interval or plan.sample.interval / 1000
+        self._next = now + self._interval
+        apart = per_cpu and self._entries.cpus > 1
+        layout = _with_cpu(plan.layout) if apart else plan.layout
+        self.source = Source(plan.name, layout, plan.form, plan.sample.unit)
+        places = {one.name: one.bit_offset // 8 for one in layout.members}
+        value = next(one.layout for one in layout.members if one.name == "value")
+        self._value_at, self._cpu_at = places["value"], places.get("cpu", 0)
+        self._size = layout.size
+        self._apart = apart
+        self._add = _adder(value, self._entries.each, self._entries.value_size)
+
+    def wait(self, now: float) -> float:
+        """Tell the seconds until the next reading; 0 if it is due."""
+        return max(self._next - now, 0.0)
+
+    def due(self, now: float) -> bool:
+        """Whether it is time to read; if so, the next reading is set. Missed ones are left out."""
+        if now < self._next:
+            return False
+        self._next += self._interval
+        if self._next <= now:
+            self._next = now + self._interval
+        return True
+
+    def read(self) -> Iterator[Batch]:
+        """Read all entries now. A batch is valid until the next is asked for."""
+        entries = self._entries
+        for count, keys, values in entries.read(take=self._clear):
+            data = self._apart_records if self._apart else self._records
+            records = data(count, keys, values)
+            size = self._size
+            yield Batch(self.source, records, 0, size, size, len(records) // size)
+
+    def _records(self, count: int, keys: bytes, values: bytes) -> bytearray:
+        """Put keys and values beside each other."""
+        entries, at = self._entries, self._value_at
+        size, key_size, stride = self._size, entries.key_size, entries.stride
+        records = bytearray(count * size)
+        for one in range(count):
+            place = one * size
+            records[place : place + key_size] = keys[one * key_size : (one + 1) * key_size]
+            value = values[one * stride : (one + 1) * stride]
+            if entries.cpus > 1:
+                value = self._add(value)
+            place += at
+            records[place : place + entries.value_size] = value[: entries.value_size]
+        return records
+
+    def _apart_records(self, count: int, keys: bytes, values: bytes) -> bytearray:
+        """Make a record of each CPU's value."""
+        entries, size = self._entries, self._size
+        key_size, length = entries.key_size, entries.value_size
+        records = bytearray(count * entries.cpus * size)
+        place = 0
+        for one in range(count):
+            key = keys[one * key_size : (one + 1) * key_size]
+            for cpu in range(entries.cpus):
+                at = one * entries.stride + cpu * entries.each
+                records[place : place + key_size] = key
+                struct.pack_into("=I", records, place + self._cpu_at, cpu)
+                start = place + self._value_at
+                records[start : start + length] = values[at : at + length]
+                place += size
+        return records
+
+
+def _with_cpu(layout: Layout) -> Layout:
+    """Put the number of the CPU before the value."""
+    *before, value = layout.members
+    at = value.bit_offset
+    cpu = Member("cpu", at, 0, Layout(kinds.INT, "u32", 4))
+    moved = Member(value.name, at + 64, 0, value.layout)
+    return Layout(kinds.STRUCT, "", layout.size + 8, members=(*before, cpu, moved))
+
+
+def _adder(layout: Layout, stride: int, size: int) -> Callable[[bytes], bytes]:
+    """Make the function that adds up the values of all CPUs, which are ``stride`` bytes apart."""
+    numbers = [(at, code) for at, code in _numbers(layout, 0) if at + _width(code) <= size]
+
+    def add(values: bytes) -> bytes:
+        each = [values[at : at + size] for at in range(0, len(values), stride)]
+        nothing = bytes(size)
+        used = [one for one in each if one != nothing]
+        if len(used) < 2:
+            return used[0] if used else nothing
+        total = bytearray(used[0])
+        for at, code in numbers:
+            added = sum(struct.unpack_from(code, one, at)[0] for one in used)
+            struct.pack_into(code, total, at, _wrapped(added, code))
+        return bytes(total)
+
+    return add
+
+
+def _width(code: str) -> int:
+    return struct.calcsize(code)
+
+
+def _wrapped(number: Any, code: str) -> Any:  # noqa: ANN401  # an int, or a float
+    """Cut a sum to what its type holds."""
+    if code[1] in _FLOATS.values():
+        too_large = code == "=f" and abs(number) > _LARGEST_FLOAT
+        return number * float("inf") if too_large else number
+    return number & ((1 << 8 * _width(code)) - 1)
+
+
+def _numbers(layout: Layout, at: int) -> Iterator[tuple[int, str]]:
+    """Walk the numbers of a value: where they stand, and their codes for ``struct``."""
+    if layout.kind == kinds.INT and layout.size in _CODES:
+        yield at, f"={_CODES[layout.size].upper()}"  # two's complement adds up alike
+    elif layout.kind == kinds.FLOAT and layout.size in _FLOATS:
+        yield at, f"={_FLOATS[layout.size]}"
+    elif layout.kind == kinds.ARRAY and layout.element is not None:
+        for one in range(layout.count):
+            yield from _numbers(layout.element, at + one * layout.element.size)
+    elif layout.kind == kinds.STRUCT:
+        for member in layout.members:
+            if not member.bits:
+                yield from _numbers(member.layout, at + member.bit_offset // 8)

@@ -1,0 +1,256 @@
+"""Which maps a tool reports from, and what a record of each is. A part of planning: pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ebpm.btf import layout as kinds
+from ebpm.btf import types as t
+from ebpm.btf.layout import Layout, Member
+from ebpm.btf.text import type_text
+from ebpm.errors import InvalidBtf, InvalidPackage
+from ebpm.event import ENTRIES, LINEAR, LOG2
+from ebpm.package.describe import MapFact, ObjectFacts
+from ebpm.package.exports import BUFFERS, export_layout, export_type
+from ebpm.package.model import ExportType, MapSpec, Package
+from ebpm.runtime.plan import SAMPLED, SamplePlan, SourcePlan
+
+_READABLE = {  # enum bpf_map_type of the maps whose entries user space can walk
+    *(1, 2),  # hash, array
+    *(5, 6),  # the same per CPU
+    7,  # stack traces
+    *(9, 10, 11),  # LRU, LRU per CPU, LPM trie
+    *(12, 13),  # maps of maps: their ids
+    *(22, 23),  # queue, stack
+}
+_QUEUES = (22, 23)
+_STACK_TRACE = 7
+_EXPORTABLE = (t.Struct, t.Array, t.Int, t.Float, t.Pointer)
+
+
+def make_sources(package: Package, facts: ObjectFacts) -> list[SourcePlan]:
+    """List the maps that report: all buffers and sampled maps, or those that the metadata names.
+
+    Raises:
+        InvalidPackage: the metadata speaks of types, members or maps that the object does not have.
+    """
+    specs = {spec.name: spec for spec in package.maps}
+    known = {fact.name for fact in facts.maps}
+    for one in package.maps:
+        if one.sample and one.name not in known:
+            raise InvalidPackage(
+                f"map {one.name!r} is to be sampled, and the object has no map of that name"
+            )
+    found = []
+    for fact in facts.maps:
+        spec = specs.get(fact.name)
+        if package.multiple_exports and (spec is None or spec.export in (None, "no_export")):
+            continue
+        if fact.type in BUFFERS:
+            found.append(_buffer(package, facts, fact, spec))
+        elif spec is not None and spec.sample is not None:
+            found.append(_sampled(package, facts, fact, spec))
+    return found
+
+
+def _buffer(
+    package: Package, facts: ObjectFacts, fact: MapFact, spec: MapSpec | None
+) -> SourcePlan:
+    layout: Layout | None = None
+    if package.multiple_exports and spec is not None:
+        if spec.export == "default":
+            raise InvalidPackage(
+                f"map {fact.name!r}: export_config 'default' is for sampled maps, whose entries "
+                "have a type",
+                hint='name the type, {"btf_type_id": ID}, or the members, {"custom_members": […]}',
+            )
+        layout = _configured(package, facts, fact, spec)
+    elif package.exports:
+        layout = export_layout(facts, package.exports[0])
+    return SourcePlan(map=fact.name, kind=BUFFERS[fact.type], name=fact.name, layout=layout)
+
+
+# --- sampled maps --------------------------------------------------------------------------------
+
+
+def _sampled(package: Package, facts: ObjectFacts, fact: MapFact, spec: MapSpec) -> SourcePlan:
+    sample = spec.sample
+    assert sample is not None
+    if fact.type not in _READABLE:
+        raise InvalidPackage(f"map {fact.name!r} is of a type whose entries cannot be sampled")
+    if sample.type not in (ENTRIES, LOG2, LINEAR):
+        raise InvalidPackage(
+            f"map {fact.name!r}: a sample of type {sample.type!r} is not known",
+            hint=f"the types are {ENTRIES}, {LOG2} and {LINEAR}",
+        )
+    if sample.interval <= 0:
+        raise InvalidPackage(f"map {fact.name!r}: a sample interval of {sample.interval} ms")
+    value = _value(package, facts, fact, spec)
+    if sample.type != ENTRIES:
+        value = _histogram(fact, value)
+    return SourcePlan(
+        map=fact.name,
+        kind=SAMPLED,
+        name=fact.name,
+        layout=_entry(_key(facts, fact), value),
+        form=sample.type,
+        sample=SamplePlan(interval=sample.interval, unit=sample.unit, clear=sample.clear_map),
+    )
+
+
+def _entry(key: Layout | None, value: Layout) -> Layout:
+    """Put key and value into one struct; the value begins at a multiple of 8 bytes."""
+    members = [] if key is None else [Member("key", 0, 0, key)]
+    at = 0 if key is None else (key.size + 7) // 8 * 8
+    members.append(Member("value", at * 8, 0, value))
+    return Layout(kinds.STRUCT, "", at + value.size, members=tuple(members))
+
+
+def _key(facts: ObjectFacts, fact: MapFact) -> Layout | None:
+    if fact.type in _QUEUES:
+        return None
+    if fact.key_type is None:
+        return _untyped(fact.key_size or 4)
+    return _as_struct(facts, fact.key_type)
+
+
+def _value(package: Package, facts: ObjectFacts, fact: MapFact, spec: MapSpec) -> Layout:
+    """Lay out a value: as the metadata says, with the chosen members of its own type else."""
+    if package.multiple_exports and spec.export != "default":
+        layout = _configured(package, facts, fact, spec)
+        if layout is not None:
+            return _sized(layout, fact.value_size)
+    if fact.value_type is None or facts.btf is None:
+        return _untyped(fact.value_size, array=fact.type == _STACK_TRACE)
+    own = facts.btf[facts.btf.strip(fact.value_type)]
+    for export in package.exports:
+        if isinstance(own, t.Struct) and own.name and export.name == own.name:
+            return export_layout(facts, export) or _as_struct(facts, fact.value_type)
+    return _as_struct(facts, fact.value_type)
+
+
+def _sized(layout: Layout, size: int) -> Layout:
+    """Give a layout the size of the map's values, if it reaches as far."""
+    return Layout(layout.kind, layout.name, size or layout.size, members=layout.members)
+
+
+def _histogram(fact: MapFact, value: Layout) -> Layout:
+    """Find the counts: the member ``slots``, or the value itself where it is an array."""
+    named = {one.name: one for one in value.members}
+    slots = named.get("slots")
+    if slots is None and len(value.members) == 1 and value.members[0].layout.kind == kinds.ARRAY:
+        only = value.members[0]
+        slots = Member("slots", only.bit_offset, only.bits, only.layout)
+        value = Layout(value.kind, value.name, value.size, members=(slots,))
+    element = slots.layout.element if slots else None
+    if element is None or element.kind != kinds.INT:
+        has = ", ".join(name for name in named if name) or "none"
+        raise InvalidPackage(
+            f"map {fact.name!r}: a histogram needs an array of integers named 'slots' in the "
+            f"value; its members are {has}"
+        )
+    return value
+
+
+# --- types ---------------------------------------------------------------------------------------
+
+
+def _configured(
+    package: Package, facts: ObjectFacts, fact: MapFact, spec: MapSpec
+) -> Layout | None:
+    """Lay out what ``export_config`` says of a map."""
+    config: Any = spec.export
+    if isinstance(config, dict) and "btf_type_id" in config:
+        named = _named(package, config["btf_type_id"])
+        if named is not None:  # the ids are those of the package's first object, names are not
+            return export_layout(facts, named)
+        return _of_type(facts, fact, _checked(facts, fact, config["btf_type_id"]))
+    if isinstance(config, dict) and isinstance(config.get("custom_members"), list):
+        return _custom(facts, fact, config["custom_members"])
+    raise InvalidPackage(
+        f"map {fact.name!r}: export_config {config!r} is not understood",
+        hint="it is 'no_export', 'default', {'btf_type_id': ID} or {'custom_members': […]}",
+    )
+
+
+def _named(package: Package, type_id: Any) -> ExportType | None:  # noqa: ANN401  # JSON
+    return next((one for one in package.exports if type_id and one.type_id == type_id), None)
+
+
+def _of_type(facts: ObjectFacts, fact: MapFact, type_id: int) -> Layout | None:
+    assert facts.btf is not None
+    found = facts.btf[facts.btf.strip(type_id)]
+    if not isinstance(found, _EXPORTABLE):
+        kind = type_text(facts.btf, type_id)
+        raise InvalidPackage(
+            f"map {fact.name!r}: BTF type {type_id} ({kind}) is nothing that can be exported",
+            hint="a struct, an array, an integer, a float or a pointer can",
+        )
+    if isinstance(found, t.Struct):
+        return export_layout(facts, export_type(facts, type_id))
+    return _as_struct(facts, type_id)
+
+
+def _checked(facts: ObjectFacts, fact: MapFact, type_id: Any) -> int:  # noqa: ANN401  # JSON
+    good = isinstance(type_id, int) and not isinstance(type_id, bool)
+    if not good or facts.btf is None or not 0 < type_id < len(facts.btf):
+        raise InvalidPackage(f"map {fact.name!r}: the object has no BTF type {type_id!r}")
+    return int(type_id)
+
+
+def _custom(facts: ObjectFacts, fact: MapFact, listed: list[Any]) -> Layout:
+    """Lay out members that the metadata places itself, in the order of their places."""
+    members = []
+    for one in listed:
+        if not isinstance(one, dict) or not isinstance(one.get("name"), str):
+            raise InvalidPackage(f"map {fact.name!r}: a custom member needs a name")
+        offset, type_id = one.get("offset"), _checked(facts, fact, one.get("btf_type_id"))
+        if not isinstance(offset, int) or isinstance(offset, bool) or offset < 0:
+            raise InvalidPackage(
+                f"map {fact.name!r}: custom member {one['name']!r} needs an offset in bytes"
+            )
+        try:
+            members.append(Member(one["name"], offset * 8, 0, facts.layout(type_id)))
+        except InvalidBtf as error:
+            raise InvalidPackage(f"map {fact.name!r}: {one['name']!r}: {error}") from None
+    members.sort(key=lambda member: member.bit_offset)
+    end = 0
+    for member in members:
+        if member.bit_offset < end * 8:
+            raise InvalidPackage(
+                f"map {fact.name!r}: custom member {member.name!r} overlaps with other members"
+            )
+        end = member.bit_offset // 8 + member.layout.size
+    if not members:
+        raise InvalidPackage(f"map {fact.name!r}: custom_members is empty")
+    if fact.type not in BUFFERS and end > fact.value_size:
+        raise InvalidPackage(
+            f"map {fact.name!r}: the custom members take {end} bytes, and a value has "
+            f"{fact.value_size}"
+        )
+    return Layout(kinds.STRUCT, "", end, members=tuple(members))
+
+
+def _as_struct(facts: ObjectFacts, type_id: int) -> Layout:
+    """Lay out a type; one that is no struct becomes the only member of one, named like the type."""
+    layout = facts.layout(type_id)
+    if layout.kind == kinds.STRUCT:
+        return layout
+    assert facts.btf is not None
+    return _wrapped(layout, type_text(facts.btf, type_id))
+
+
+def _wrapped(layout: Layout, name: str) -> Layout:
+    return Layout(kinds.STRUCT, "", layout.size, members=(Member(name, 0, 0, layout),))
+
+
+def _untyped(size: int, *, array: bool = False) -> Layout:
+    """Lay out what the object gives a size and no type: a number, else bytes."""
+    if array and size % 8 == 0:
+        element = Layout(kinds.POINTER, "", 8)
+        whole = Layout(kinds.ARRAY, "", size, count=size // 8, element=element)
+        return _wrapped(whole, f"u64[{size // 8}]")
+    if size in (1, 2, 4, 8):
+        name = f"u{size * 8}"
+        return _wrapped(Layout(kinds.INT, name, size), name)
+    return _wrapped(Layout(kinds.OPAQUE, "", size), f"char[{size}]")

@@ -13,6 +13,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from ebpm.btf import layout as kinds
+from ebpm.btf.decode import reader
 from ebpm.btf.layout import Layout, Member
 from ebpm.oci.platform import Platform
 from ebpm.package import model
@@ -49,6 +50,7 @@ SCALARS = st.one_of(
         st.dictionaries(NAMES, st.integers(0, 127), max_size=3),
     ),
     st.builds(lambda size: Layout(kinds.STRING, "", size), st.integers(1, 20)),
+    st.just(Layout(kinds.ADDRESS, "ebpm_ip", 16)),
 )
 
 
@@ -97,6 +99,8 @@ def values(layout: Layout, bits: int = 0) -> st.SearchStrategy[Any]:
     if layout.kind == kinds.STRING:
         text = st.text(st.characters(exclude_characters="\0", codec="utf-8"), max_size=layout.size)
         return text.filter(lambda one: len(one.encode()) < layout.size)
+    if layout.kind == kinds.ADDRESS:
+        return st.binary(min_size=16, max_size=16).map(lambda raw: reader(layout)(raw, 0))
     if layout.kind == kinds.ARRAY:
         assert layout.element is not None
         count = layout.count if layout.element.size else 0

@@ -7,7 +7,7 @@ int       int                                 bool     bool (any bit set)
 float     float                               pointer  int
 enum      EnumValue, an int that has a name   string   str, up to the first NUL
 array     list                                struct, union  dict, members by name
-opaque    bytes
+opaque    bytes                               address  str, as inet_ntop(3) writes it
 ========  ==========================================================================
 
 A member that lies beyond the end of the data is None: programs may submit less than the whole
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     Buffer: TypeAlias = bytes | bytearray | memoryview
     Reader: TypeAlias = Callable[[Buffer, int], Any]
 
+V4_PREFIX = bytes(10) + b"\xff\xff"
+"""What stands before an IPv4 address in the place of an IPv6 one (RFC 4291 section 2.5.5.2)."""
 _FORMATS = {1: "b", 2: "h", 4: "i", 8: "q"}
 _FLOATS = {2: "e", 4: "f", 8: "d"}
 
@@ -63,6 +65,8 @@ def reader(layout: Layout) -> Reader:
         return _bool_reader(layout.size)
     if layout.kind == kinds.STRING:
         return _string_reader(layout.size)
+    if layout.kind == kinds.ADDRESS:
+        return _address_reader()
     if layout.kind == kinds.ARRAY:
         return _array_reader(layout)
     if layout.kind in (kinds.STRUCT, kinds.UNION):
@@ -113,6 +117,18 @@ def _string_reader(size: int) -> Reader:
         return bytes(data[at : at + size]).split(b"\0", 1)[0].decode("utf-8", "replace")
 
     return _guard(size, read)
+
+
+def _address_reader() -> Reader:
+    from _socket import AF_INET, AF_INET6, inet_ntop
+
+    def read(data: Buffer, at: int) -> str:
+        raw = bytes(data[at : at + 16])
+        return (
+            inet_ntop(AF_INET, raw[12:]) if raw.startswith(V4_PREFIX) else inet_ntop(AF_INET6, raw)
+        )
+
+    return _guard(16, read)
 
 
 def _array_reader(layout: Layout) -> Reader:

@@ -6,6 +6,7 @@ import struct
 import sys
 
 from ebpm.btf import layout as kinds
+from ebpm.btf.decode import V4_PREFIX
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ def encode(layout: Layout, value: Json, before: bytes | None = None) -> bytes:
     Args:
         layout: the type of the variable or map entry.
         value: integers, booleans, floats; enumerators by name or number; text for char arrays
-            (UTF-8, with its NUL); lists for arrays; mappings for structs.
+            (UTF-8, with its NUL) and IP addresses; lists for arrays; mappings for structs.
         before: what stands there now: bytes that the value does not mention (the rest of a
             string, members not named) stay as they are. Zero bytes if None.
 
@@ -41,6 +42,8 @@ def encode(layout: Layout, value: Json, before: bytes | None = None) -> bytes:
             raise ValueError(f"{value!r} does not fit {layout.name}") from None
     if layout.kind == kinds.STRING:
         return _string(layout, value, old)
+    if layout.kind == kinds.ADDRESS:
+        return _address(value)
     if layout.kind == kinds.ARRAY:
         return _array(layout, value, old)
     if layout.kind in (kinds.STRUCT, kinds.UNION):
@@ -87,6 +90,16 @@ def _string(layout: Layout, value: Json, old: bytes) -> bytes:
             f"the text takes {len(data)} bytes with its NUL, and char[{layout.size}] holds fewer"
         )
     return data + old[len(data) :]
+
+
+def _address(value: Json) -> bytes:
+    from _socket import AF_INET, AF_INET6, inet_pton
+
+    text = str(value)
+    try:
+        return inet_pton(AF_INET6, text) if ":" in text else V4_PREFIX + inet_pton(AF_INET, text)
+    except (OSError, ValueError):
+        raise ValueError(f"{value!r} is not an IP address") from None
 
 
 def _array(layout: Layout, value: Json, old: bytes) -> bytes:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 INT, BOOL, FLOAT, POINTER, ENUM = "int", "bool", "float", "pointer", "enum"
 ARRAY, STRING, STRUCT, UNION, OPAQUE = "array", "string", "struct", "union", "opaque"
+ADDRESS = "address"
+"""An IP address of 16 bytes, IPv4 behind ::ffff: ``struct ebpm_ip`` of <ebpm/net.h>."""
 
 
 class Member:

@@ -134,7 +134,7 @@ def value_of(layout: Layout, text: str) -> Json:
     Raises:
         ValueError: it is not a value of this kind.
     """
-    if layout.kind == kinds.STRING:
+    if layout.kind in (kinds.STRING, kinds.ADDRESS):
         return text
     if layout.kind == kinds.BOOL:
         if text.lower() in _TRUE + _FALSE:

@@ -136,3 +136,27 @@ JSON = st.recursive(
 def test_any_value_gives_bytes_of_the_right_length_or_a_reason(layout: Layout, value: Any) -> None:
     with suppress(ValueError):
         assert len(encode(layout, value)) == layout.size
+
+
+ADDRESS = Layout(kinds.ADDRESS, "ebpm_ip", 16)
+
+
+@pytest.mark.parametrize(
+    ("text", "data"),
+    [
+        ("127.0.0.1", bytes(10) + b"\xff\xff\x7f\0\0\1"),
+        ("::", bytes(16)),
+        ("::1", bytes(15) + b"\1"),
+        ("2001:db8::a", bytes.fromhex("20010db80000000000000000") + b"\0\0\0\x0a"),
+    ],
+)
+def test_an_address_is_what_people_write_both_ways(text: str, data: bytes) -> None:
+    assert encode(ADDRESS, text) == data
+    assert reader(ADDRESS)(data, 0) == text
+    assert reader(ADDRESS)(data[:15], 0) is None
+
+
+@pytest.mark.parametrize("text", ["localhost", "1.2.3", "1.2.3.256", "::g", "", 5])
+def test_what_is_no_address_is_said_to_be_none(text: Any) -> None:
+    with pytest.raises(ValueError, match="is not an IP address"):
+        encode(ADDRESS, text)

@@ -1,4 +1,4 @@
-"""Where the headers of a BPF program come from: libbpf's, and the kernel's types.
+"""Where the headers of a BPF program come from: libbpf's, ours, and the kernel's types.
 
 The kernel's types are not those of the machine that builds: a package's bytes must not depend on
 it. They come from a ``vmlinux.h`` that is committed here for each architecture, made by
@@ -24,7 +24,7 @@ LIBBPF_FOLDERS = (_HERE / "bpf", Path("/usr/include/bpf"), Path("/usr/local/incl
 
 @dataclass(frozen=True, slots=True)
 class HeaderSet:
-    """A folder to compile with: ``bpf/`` and ``vmlinux.h`` in it."""
+    """A folder to compile with: ``bpf/``, ``ebpm/`` and ``vmlinux.h`` in it."""
 
     folder: Path
     architecture: str
@@ -49,6 +49,7 @@ def header_set(architecture: str, vmlinux: bytes | None = None) -> Iterator[Head
     with TemporaryDirectory(prefix="ebpm-headers-") as name:
         folder = Path(name)
         (folder / "bpf").symlink_to(libbpf_headers(), target_is_directory=True)
+        (folder / "ebpm").symlink_to(_HERE / "ebpm", target_is_directory=True)
         (folder / "vmlinux.h").write_bytes(vmlinux or kernel_types(architecture))
         yield HeaderSet(folder, architecture)
 

@@ -15,7 +15,7 @@ from ebpm.target import LAYOUT, NAME, REMOTE, STDIN, URL, Target, parse_target
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from ebpm.build.pack import BuildResult
@@ -101,6 +101,7 @@ class Workspace:
         config: settings; those of the environment if None.
         progress: told of copies that take their time.
         log: told of each HTTP request, in a line without secrets.
+        warn: told what registries warn of.
     """
 
     def __init__(
@@ -108,11 +109,13 @@ class Workspace:
         config: Config | None = None,
         *,
         progress: Progress | None = None,
-        log: object = None,
+        log: Callable[[str], None] | None = None,
+        warn: Callable[[str], None] | None = None,
     ) -> None:
         self.config = config or Config()
         self.progress = progress
         self._log = log
+        self._warn = warn
         self._client: RegistryClient | None = None
 
     # --- places ----------------------------------------------------------------------------------
@@ -138,18 +141,24 @@ class Workspace:
 
             from ebpm import __version__
             from ebpm.registry.client import RegistryClient
-            from ebpm.registry.credentials import CredentialStore
+            from ebpm.registry.credentials import Credential, CredentialStore, Logins
             from ebpm.registry.http import HttpSettings
 
             settings = HttpSettings(
                 plain_http=self.config.plain_http,
                 ca_file=self.config.ca_file,
+                certificate_folders=self.config.certificate_folders,
                 user_agent=f"ebpm/{__version__}",
-                log=self._log,  # type: ignore[arg-type]
+                log=self._log,
+                warn=self._warn,
             )
             files = [Path(name) for name in self.config.credential_files]
-            credentials = CredentialStore(files, Path(self.config.login_file))
-            self._client = RegistryClient(settings, credentials)
+            given, ambient = (
+                {one[0]: Credential(one[1], one[2])} if one else {}
+                for one in (self.config.given_login, self.config.actions_login)
+            )
+            kept = CredentialStore(files, Path(self.config.login_file))
+            self._client = RegistryClient(settings, Logins(given, kept, ambient))
         return self._client
 
     # --- finding ---------------------------------------------------------------------------------

@@ -69,7 +69,8 @@ class Config:
         runtime = self.get("XDG_RUNTIME_DIR")
         files = [f"{runtime}/containers/auth.json"] if runtime else []
         base = self.get("XDG_CONFIG_HOME") or f"{self._home()}/.config"
-        return [*files, f"{base}/containers/auth.json", self.docker_config]
+        old = f"{self._home()}/.dockercfg"
+        return [*files, f"{base}/containers/auth.json", self.docker_config, old]
 
     @property
     def docker_config(self) -> str:
@@ -80,6 +81,46 @@ class Config:
     def login_file(self) -> str:
         """Where a login is kept: where the first look for it will be, if the user named that."""
         return self.get("REGISTRY_AUTH_FILE") or self.docker_config
+
+    @property
+    def given_login(self) -> tuple[str, str, str] | None:
+        """EBPM_REGISTRY, EBPM_USERNAME and EBPM_PASSWORD: a host, and who we are there.
+
+        Raises:
+            InvalidConfig: one is there without the others: a password is for one host.
+        """
+        names = ("EBPM_REGISTRY", "EBPM_USERNAME", "EBPM_PASSWORD")
+        host, user, password = (self.get(name) for name in names)
+        if host and user and password:
+            return host.lower(), user, password
+        if user or password:
+            absent = ", ".join(name for name in names if not self.get(name))
+            raise InvalidConfig(
+                f"{absent} is not set: a login in the environment is for one host",
+                hint=f"set all of {', '.join(names)}, or none of them",
+            )
+        return None
+
+    @property
+    def actions_login(self) -> tuple[str, str, str] | None:
+        """The login that GitHub Actions gives to a job, for the registry beside its server."""
+        token = self.get("GITHUB_TOKEN")
+        if not token or self.get("GITHUB_ACTIONS") != "true":
+            return None
+        server = (self.get("GITHUB_SERVER_URL") or "https://github.com").partition("://")[2]
+        server = server.partition("/")[0].lower()
+        host = "ghcr.io" if server == "github.com" else f"containers.{server}"
+        return host, self.get("GITHUB_ACTOR") or "x-access-token", token
+
+    @property
+    def certificate_folders(self) -> list[str]:
+        """Where hosts may have certificates of their own (containers-certs.d(5), then docker's)."""
+        base = self.get("XDG_CONFIG_HOME") or f"{self._home()}/.config"
+        return [
+            f"{base}/containers/certs.d",
+            "/etc/containers/certs.d",
+            "/etc/docker/certs.d",
+        ]
 
     # --- folders ---------------------------------------------------------------------------------
 

@@ -36,6 +36,16 @@ class Target:
         return named or self.text.startswith("oci-archive:")
 
     @property
+    def host(self) -> str | None:
+        """The host[:port] of a REMOTE or URL; None for what is here."""
+        if self.kind == REMOTE:
+            return self.text.partition("/")[0].lower()
+        if self.kind == URL:
+            place = self.text.partition("://")[2].partition("/")[0]
+            return place.rpartition("@")[2].lower()
+        return None
+
+    @property
     def full_name(self) -> str:
         """A REMOTE or NAME with the tag that it implies: what our store knows it by."""
         text = self.text

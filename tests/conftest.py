@@ -54,6 +54,11 @@ def _own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.M
         "XDG_CONFIG_HOME",
         "SUDO_UID",
         "NO_COLOR",
+        "EBPM_REGISTRY",
+        "EBPM_USERNAME",
+        "EBPM_PASSWORD",
+        "GITHUB_ACTIONS",
+        "GITHUB_TOKEN",
     ):
         monkeypatch.delenv(name, raising=False)
 

@@ -176,6 +176,7 @@ def test_logins_are_looked_for_as_podman_and_docker_do(tmp_path: Path) -> None:
         "/run/user/1/containers/auth.json",
         f"{tmp_path}/.config/containers/auth.json",
         "/docker/config.json",
+        f"{tmp_path}/.dockercfg",
     ]
     assert found.login_file == "/docker/config.json"
 
@@ -189,6 +190,57 @@ def test_a_file_that_is_named_is_the_only_one_and_gets_the_logins(tmp_path: Path
 def test_without_variables_docker_is_at_home(tmp_path: Path) -> None:
     found = config_of(tmp_path)
     assert found.login_file == f"{tmp_path}/.docker/config.json"
+
+
+GIVEN = {"EBPM_REGISTRY": "GHCR.io", "EBPM_USERNAME": "alice", "EBPM_PASSWORD": "secret"}
+
+
+def test_a_login_in_the_environment_is_for_one_host(tmp_path: Path) -> None:
+    assert config_of(tmp_path, **GIVEN).given_login == ("ghcr.io", "alice", "secret")
+    assert config_of(tmp_path).given_login is None
+    assert config_of(tmp_path, EBPM_REGISTRY="ghcr.io").given_login is None
+
+
+@pytest.mark.parametrize("absent", GIVEN)
+def test_a_login_without_a_host_or_half_of_one_is_an_error(tmp_path: Path, absent: str) -> None:
+    rest = {name: value for name, value in GIVEN.items() if name != absent}
+    with pytest.raises(InvalidConfig, match=f"{absent} is not set") as caught:
+        _ = config_of(tmp_path, **rest).given_login
+    assert "secret" not in caught.value.message
+
+
+ACTIONS = {"GITHUB_ACTIONS": "true", "GITHUB_TOKEN": "ghs_token", "GITHUB_ACTOR": "octocat"}
+
+
+@pytest.mark.parametrize(
+    ("variables", "login"),
+    [
+        (ACTIONS, ("ghcr.io", "octocat", "ghs_token")),
+        (ACTIONS | {"GITHUB_ACTOR": ""}, ("ghcr.io", "x-access-token", "ghs_token")),
+        (ACTIONS | {"GITHUB_ACTIONS": ""}, None),
+        (ACTIONS | {"GITHUB_TOKEN": ""}, None),
+        (
+            ACTIONS | {"GITHUB_SERVER_URL": "https://github.com"},
+            ("ghcr.io", "octocat", "ghs_token"),
+        ),
+        (
+            ACTIONS | {"GITHUB_SERVER_URL": "https://git.example.com/"},
+            ("containers.git.example.com", "octocat", "ghs_token"),
+        ),
+    ],
+)
+def test_a_job_of_github_has_a_login_for_its_registry(
+    tmp_path: Path, variables: dict[str, str], login: object
+) -> None:
+    assert config_of(tmp_path, **variables).actions_login == login
+
+
+def test_certificates_are_looked_for_as_podman_and_docker_do(tmp_path: Path) -> None:
+    assert config_of(tmp_path).certificate_folders == [
+        f"{tmp_path}/.config/containers/certs.d",
+        "/etc/containers/certs.d",
+        "/etc/docker/certs.d",
+    ]
 
 
 # --- what is wrong -------------------------------------------------------------------------------

@@ -115,3 +115,19 @@ def test_the_full_name_is_what_the_parsed_reference_prints(text: str) -> None:
     target = parse_target(text)
     if not os.path.exists(text):
         assert target.full_name == str(Reference.parse(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "host"),
+    [
+        ("GHCR.io/acme/x:1", "ghcr.io"),
+        ("localhost:5000/x", "localhost:5000"),
+        ("http://user:secret@Files.example:8080/x/package.json", "files.example:8080"),
+        ("https://files.example", "files.example"),
+        ("sigsnoop", None),
+        ("oci:folder:1", None),
+        ("-", None),
+    ],
+)
+def test_it_tells_the_host_that_it_is_on(text: str, host: str | None) -> None:
+    assert parse_target(text).host == host

@@ -6,8 +6,7 @@ import sys
 
 import click
 
-from ebpm.api import Workspace
-from ebpm.config import Config
+from ebpm.cli.workspace import open_workspace
 from ebpm.oci.reference import is_host
 from ebpm.registry.credentials import Credential
 
@@ -28,11 +27,9 @@ def login(registry: str, username: str | None, password_stdin: bool, plain_http:
         password = sys.stdin.readline().rstrip("\r\n")
     else:
         password = click.prompt("Password", hide_input=True, err=True)
-    config = Config()
-    if plain_http:
-        config.plain_http.append(registry)
+    workspace = open_workspace([registry] if plain_http else [])
     credential = Credential(str(username), str(password))
-    place = Workspace(config).client().login(registry, credential)
+    place = workspace.client().login(registry, credential)
     click.echo(f"logged in to {registry}; kept in {place}")
 
 
@@ -41,7 +38,7 @@ def login(registry: str, username: str | None, password_stdin: bool, plain_http:
 def logout(registry: str) -> None:
     """Forget the login of a registry."""
     _check(registry)
-    known = Workspace().client().logout(registry)
+    known = open_workspace().client().logout(registry)
     click.echo(f"logged out of {registry}" if known else f"there was no login for {registry}")
 
 

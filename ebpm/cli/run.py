@@ -61,9 +61,11 @@ def _run(arguments: list[str]) -> int:
             raise UsageError("there is no command after --")
     config = Config()
     parsed = parse_target(target)
-    if options["plain_http"]:
-        config.plain_http.append(target.partition("/")[0])
-    plan, data = api.Workspace(config).prepare(parsed, refresh=options["pull"] == "always")
+    if options["plain_http"] and parsed.host:
+        config.plain_http.append(parsed.host)
+    plan, data = api.Workspace(config, warn=warn).prepare(
+        parsed, refresh=options["pull"] == "always"
+    )
     tool = parse_arguments(plan, words)
     if tool.help:
         return _print(help_text(plan))

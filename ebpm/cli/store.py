@@ -8,6 +8,7 @@ import click
 
 from ebpm.api import Workspace, host_platform
 from ebpm.cli.view import show_json, show_table, size_text
+from ebpm.cli.workspace import open_workspace
 from ebpm.errors import EbpmError
 from ebpm.oci.descriptor import Descriptor
 from ebpm.oci.manifest import Index
@@ -78,7 +79,7 @@ def inspect(target: str, as_json: bool) -> None:
     Its programs and their hooks, its options, and what it reports.
     """
     parsed = parse_target(target)
-    workspace = Workspace()
+    workspace = open_workspace()
     if parsed.kind in (LAYOUT, REMOTE, NAME):
         source, root = workspace.locate(parsed)
         packed = artifact.choose(source, root, host_platform())
@@ -161,7 +162,7 @@ def tag(source: str, name: str) -> None:
 
     For example the one under which it will be pushed.
     """
-    click.echo(f"tagged {Workspace().tag(parse_target(source), name)}")
+    click.echo(f"tagged {open_workspace().tag(parse_target(source), name)}")
 
 
 @click.command()

@@ -6,6 +6,7 @@ import click
 
 from ebpm.api import Workspace
 from ebpm.cli.view import ProgressBar, show_json
+from ebpm.cli.workspace import open_workspace
 from ebpm.config import Config
 from ebpm.errors import InvalidReference
 from ebpm.oci.platform import Platform
@@ -14,13 +15,9 @@ from ebpm.target import LAYOUT, NAME, REMOTE, Target, parse_target
 
 def workspace_for(target: Target, what: str, plain_http: bool) -> tuple[Workspace, ProgressBar]:
     """Open the workspace of a transfer, with its progress and the user's word on plain http."""
-    config = Config()
-    if plain_http and target.kind == REMOTE:
-        config.plain_http.append(target.text.partition("/")[0])
-    context = click.get_current_context()
-    log = (lambda line: click.echo(line, err=True)) if context.obj else None
     progress = ProgressBar(what)
-    return Workspace(config, progress=progress, log=log), progress
+    hosts = [target.host] if plain_http and target.host else []
+    return open_workspace(hosts, progress=progress), progress
 
 
 @click.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Self
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 _CHUNK = 1 << 20
+_WARNING = re.compile(r'(?:^|,)\s*299 - "((?:\\.|[^"\\])*)"')
+_LONGEST_WARNING = 300  # characters
 _LEFT_OVER = 64 << 10  # bytes that are read for the sake of the connection
 
 
@@ -55,6 +58,12 @@ class Answer:
         """Where a list goes on, as it was written (RFC 8288); None at its end."""
         links = requests.utils.parse_header_links(self.headers.get("Link", ""))
         return next((str(one["url"]) for one in links if one.get("rel") == "next"), None)
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the registry warns of (distribution-spec v1.1: ``Warning: 299 - "text"``)."""
+        found = _WARNING.findall(self.headers.get("Warning", ""))
+        return [re.sub(r"\\(.)", r"\1", text)[:_LONGEST_WARNING] for text in found]
 
     def read(self, limit: int) -> bytes:
         """Read the body, or its first ``limit`` bytes.

@@ -1,7 +1,8 @@
 """Who we are at which registry: docker's and podman's files, and their helpers.
 
-Order: containers-auth.json(5), then docker's config.json. Inside a file: a helper for the host, the
-file's helper for all, then the entry in the file; of entries, the one for the longest path.
+Order: containers-auth.json(5), docker's config.json, .dockercfg. Inside a file: a helper for the
+host, the file's helper for all, then the entry in the file; of entries, the one for the longest
+path.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -53,6 +54,44 @@ class Credentials(Protocol):
 
     def erase(self, host: str) -> bool:
         """Forget a host; False where nothing was known of it."""
+
+
+class Logins:
+    """Credentials that the environment gives for single hosts, around those that are kept.
+
+    Args:
+        given: come first: the user named the host.
+        kept: where the others are, and where new ones go.
+        ambient: come last: nobody asked for them.
+    """
+
+    def __init__(
+        self,
+        given: Mapping[str, Credential],
+        kept: Credentials,
+        ambient: Mapping[str, Credential],
+    ) -> None:
+        self._given = given
+        self._kept = kept
+        self._ambient = ambient
+
+    def find(self, host: str, repository: str = "") -> Credential | None:
+        """Find the credential for a host, or for a path below it."""
+        host = host.lower()
+        names = _aliases(host)
+        for name in names:
+            if name in self._given:
+                return self._given[name]
+        found = self._kept.find(host, repository)
+        return found or next((self._ambient[one] for one in names if one in self._ambient), None)
+
+    def save(self, host: str, credential: Credential) -> str:
+        """Keep a credential; tell where."""
+        return self._kept.save(host, credential)
+
+    def erase(self, host: str) -> bool:
+        """Forget what is kept for a host; False where nothing was."""
+        return self._kept.erase(host)
 
 
 class CredentialStore:
@@ -146,6 +185,8 @@ def _read(path: Path) -> dict[str, Any]:
         raise InvalidConfig(f"cannot read {path}: {error.strerror}") from None
     except (ValueError, RecursionError):
         raise InvalidConfig(f"{path} is not JSON") from None
+    if path.name == ".dockercfg" and isinstance(data, dict):
+        data = {"auths": data}  # before docker 1.7 the hosts were all there was
     if not isinstance(data, dict) or not isinstance(data.get("auths") or {}, dict):
         raise InvalidConfig(f"{path} is not a map of credentials")
     return data

@@ -7,22 +7,24 @@ loopback; nothing hangs for ever; only what may be repeated is repeated; bytes a
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import requests
 from requests.adapters import HTTPAdapter
 
-from ebpm.errors import InsecureTransport, InvalidConfig, RegistryError, RegistryUnreachable
+from ebpm.errors import InsecureTransport, RegistryError, RegistryUnreachable
 from ebpm.registry.address import api_host, is_among, is_loopback, join, origin, shown, split
 from ebpm.registry.answer import Answer
-from ebpm.registry.trouble import RETRY_STATUSES, is_final, pause, reason, retry_after
+from ebpm.registry.certificates import Certificates
+from ebpm.registry.trouble import is_final, pause, reason, retry_after
+from ebpm.registry.words import may_pass, said_wait
 
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))
 _REDIRECT_LIMIT = 10
 _CONNECTIONS = 8  # kept for each host
+_WARNINGS = 20  # that are passed on
 _TIMEOUT_TRIES = 2  # who was silent once will be again
 _BROKEN = (
     requests.ConnectionError,
@@ -38,12 +40,14 @@ class HttpSettings:
 
     plain_http: Collection[str] = ()  # hosts that may be spoken to without TLS
     ca_file: str | None = None
+    certificate_folders: Sequence[str] = ()  # see ebpm.registry.certificates
     user_agent: str = "ebpm"
     connect_timeout: float = 10.0
     read_timeout: float = 60.0  # between bytes
     tries: int = 5
     patience: float = 180.0  # for all tries of one request, with the pauses between them
     log: Callable[[str], None] | None = field(default=None, repr=False)  # one line a request
+    warn: Callable[[str], None] | None = field(default=None, repr=False)  # what registries warn of
 
 
 class SizedBody:
@@ -87,6 +91,9 @@ class Http:
         self.settings = settings
         # The adapter without a Session around it: no cookies, no netrc, no redirects of its own.
         self._adapter = HTTPAdapter(pool_connections=_CONNECTIONS, pool_maxsize=_CONNECTIONS)
+        self._certificates = Certificates(settings.ca_file, settings.certificate_folders)
+        self._warned: set[str] = set()
+        self._not_before: dict[str, float] = {}  # by origin; time.monotonic()
 
     def close(self) -> None:
         """Close all connections."""
@@ -140,8 +147,10 @@ class Http:
         )
         tries = self.settings.tries if request.repeatable and timeout is None else 1
         started = time.monotonic()
+        place = split(url).netloc
         for attempt in range(1, tries + 1):
             wait = pause(attempt)
+            self._hold_off(place, started)
             try:
                 answer = self._follow(request, timeout)
             except _BROKEN as error:
@@ -153,14 +162,25 @@ class Http:
                         f"cannot reach {_host_of(error, url)}: {reason(error)}"
                     ) from None
             else:
-                if answer.status not in RETRY_STATUSES or attempt == tries:
+                if not may_pass(answer) or attempt == tries:
                     return answer
-                wait = max(wait, retry_after(answer.headers))
-                if time.monotonic() - started + wait > self.settings.patience:
+                asked = retry_after(answer.headers)
+                if time.monotonic() - started + max(wait, asked) > self.settings.patience:
                     return answer
+                asked = asked or said_wait(answer)
                 answer.close()
+                if asked:  # of all of us, not of this request alone
+                    self._not_before[place] = time.monotonic() + max(wait, asked)
+                    continue
             time.sleep(wait)
         raise AssertionError("unreachable")
+
+    def _hold_off(self, place: str, started: float) -> None:
+        """Wait where a registry has told one of our requests to come back later."""
+        now = time.monotonic()
+        wait = self._not_before.get(place, 0.0) - now
+        if wait > 0 and now - started + wait <= self.settings.patience:
+            time.sleep(wait)
 
     def _follow(self, request: Request, timeout: float | None) -> Answer:
         """Send a request to where it is redirected; off its host, and after, without credential."""
@@ -194,6 +214,7 @@ class Http:
         }
         prepared = requests.PreparedRequest()
         settings = self.settings
+        trusted, identity = self._certificates.of(split(url).netloc.lower())
         try:
             prepared.prepare(request.method, url, headers=headers, data=request.body)
             if url.isascii() and url.isprintable() and " " not in url:
@@ -205,7 +226,8 @@ class Http:
                 prepared,
                 stream=True,
                 timeout=(timeout or settings.connect_timeout, timeout or settings.read_timeout),
-                verify=self._trusted(),
+                verify=trusted,
+                cert=identity,
                 # Loopback is this machine: behind a proxy it would be another.
                 proxies={} if is_loopback(split(url).netloc) else _proxies(url),
             )
@@ -215,13 +237,18 @@ class Http:
         except (requests.RequestException, UnicodeError) as error:
             raise RegistryError(f"{shown(url)}: {reason(error)}") from None
         self._log(request.method, url, str(response.status_code))
-        return Answer(response)
+        answer = Answer(response)
+        self._heed(answer)
+        return answer
 
-    def _trusted(self) -> str | bool:
-        path = self.settings.ca_file
-        if path and not os.path.exists(path):  # noqa: PTH110  # as requests asks
-            raise InvalidConfig(f"the file of certificates, {path}, does not exist")
-        return path or True
+    def _heed(self, answer: Answer) -> None:
+        """Pass on what a registry warns of, each thing once."""
+        warn = self.settings.warn
+        for text in answer.warnings if warn else ():
+            words = f"{split(answer.url).netloc}: {text}"
+            if warn and words not in self._warned and len(self._warned) < _WARNINGS:
+                self._warned.add(words)
+                warn(words)
 
     def _log(self, method: str, url: str, outcome: str) -> None:
         if self.settings.log:

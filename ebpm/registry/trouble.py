@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping
 
 import requests
 
-RETRY_STATUSES = frozenset((408, 429, 500, 502, 503, 504))
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 30.0  # seconds
 _FINAL = frozenset((errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH))
 

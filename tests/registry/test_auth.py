@@ -675,3 +675,24 @@ def test_a_name_without_a_registry_is_not_looked_for_anywhere(client: RegistryCl
 def test_a_header_of_a_user_is_base64_of_utf8() -> None:
     text = Credential("älice", "sécret:x").basic.removeprefix("Basic ")
     assert base64.b64decode(text).decode() == "älice:sécret:x"
+
+
+@pytest.mark.parametrize("ambient", [False, True])
+def test_a_login_of_the_environment_goes_to_its_host_and_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ambient: bool
+) -> None:
+    from ebpm.api import Workspace
+
+    source, root = artifact(b"layer")
+    with registry_server(Guard()) as ours, registry_server(Guard()) as other:
+        if ambient:
+            monkeypatch.setattr("ebpm.config.Config.actions_login", (ours.host, "alice", "secret"))
+        else:
+            monkeypatch.setenv("EBPM_REGISTRY", ours.host)
+            monkeypatch.setenv("EBPM_USERNAME", "alice")
+            monkeypatch.setenv("EBPM_PASSWORD", "secret")
+        client = Workspace().client()
+        copy(source, root, repository_of(client, ours.host), "1")
+        with pytest.raises(AuthenticationFailed):
+            copy(source, root, repository_of(client, other.host), "1")
+        assert authorizations(other) == {"none"}

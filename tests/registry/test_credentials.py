@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from ebpm.errors import AuthenticationFailed, EbpmError, InvalidConfig
 from ebpm.registry import credentials
-from ebpm.registry.credentials import Credential, CredentialStore
+from ebpm.registry.credentials import Credential, CredentialStore, Logins
 
 ALICE = Credential("alice", "secret")
 
@@ -109,6 +109,48 @@ def test_each_form_of_an_entry_is_read(
     tmp_path: Path, entry: dict[str, str], credential: Credential | None
 ) -> None:
     assert store_of(tmp_path, {"auths": {"ghcr.io": entry}}).find("ghcr.io") == credential
+
+
+def test_the_oldest_form_of_dockers_file_is_read(tmp_path: Path) -> None:
+    (tmp_path / ".dockercfg").write_text(json.dumps({"https://index.docker.io/v1/": auth()}))
+    store = CredentialStore([tmp_path / ".dockercfg"], tmp_path / "config.json")
+    assert store.find("docker.io") == ALICE
+    assert store.find("ghcr.io") is None
+
+
+BOB, TOKEN = Credential("bob", "hidden"), Credential("octocat", "ghs_token")
+
+
+@pytest.mark.parametrize(
+    ("host", "found"),
+    [
+        ("given.example", BOB),
+        ("GIVEN.example", BOB),
+        ("kept.example", ALICE),
+        ("ambient.example", TOKEN),
+        ("other.example", None),
+        ("registry-1.docker.io", BOB),
+    ],
+)
+def test_what_is_given_comes_before_what_is_kept_before_what_is_around(
+    tmp_path: Path, host: str, found: Credential | None
+) -> None:
+    kept = store_of(tmp_path, {"auths": {"given.example": auth(), "kept.example": auth()}})
+    logins = Logins(
+        {"given.example": BOB, "docker.io": BOB},
+        kept,
+        {"given.example": TOKEN, "kept.example": TOKEN, "ambient.example": TOKEN},
+    )
+    assert logins.find(host) == found
+
+
+def test_what_is_given_is_not_kept_anywhere(tmp_path: Path) -> None:
+    kept = store_of(tmp_path, {})
+    logins = Logins({"given.example": BOB}, kept, {})
+    logins.save("kept.example", ALICE)
+    assert list(json.loads((tmp_path / "0.json").read_text())["auths"]) == ["kept.example"]
+    assert logins.erase("given.example") is False
+    assert logins.erase("kept.example") is True
 
 
 def test_the_entry_for_the_longest_path_wins(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from ebpm.errors import (
 from ebpm.oci.digest import Digest
 from ebpm.registry.http import Http, HttpSettings, SizedBody
 from ebpm.registry.trouble import retry_after
-from ebpm.testing.endpoints import RepositoryState
+from ebpm.testing.endpoints import RepositoryState, error_reply
 from ebpm.testing.registry import RegistryServer, registry_server
 
 BASIC = "Basic YWxpY2U6c2VjcmV0"
@@ -240,7 +240,7 @@ def test_the_server_says_how_long_to_wait(
     server.faults.statuses = [429, 503]
     server.faults.retry_after = text
     http.request("GET", f"{server.url}/v2/").close()
-    assert sleeps == [wait, wait]
+    assert sleeps == pytest.approx([wait, wait], abs=0.1)
 
 
 def test_a_date_to_come_back_at_is_understood() -> None:
@@ -256,6 +256,51 @@ def test_a_date_to_come_back_at_is_understood() -> None:
 )
 def test_a_wait_that_nobody_understands_is_none(text: str) -> None:
     assert retry_after({"Retry-After": text}) == 0
+
+
+def test_all_requests_to_a_registry_wait_when_one_is_told_to(
+    http: Http, server: RegistryServer, sleeps: list[float]
+) -> None:
+    server.faults.statuses = [429]
+    server.faults.retry_after = "7"
+    http.request("GET", f"{server.url}/v2/").close()
+    http.request("GET", f"{server.url}/v2/").close()
+    assert sleeps == pytest.approx([7.0, 7.0], abs=0.5)  # nobody has really slept
+    with registry_server() as other:
+        http.request("GET", f"{other.url}/v2/").close()
+    assert len(sleeps) == 2
+
+
+@pytest.mark.parametrize(
+    ("message", "wait"),
+    [
+        ("retry-after: 1880ms, allowed: 2000/minute", 1.88),
+        ("Retry-After: 3s", 3.0),
+        ("retry-after: 2m", 120.0),
+        ("retry-after: 4", 4.0),
+    ],
+)
+def test_a_wait_may_stand_in_the_words_of_the_error(
+    http: Http, server: RegistryServer, sleeps: list[float], message: str, wait: float
+) -> None:
+    """As GHCR does it, without a header."""
+    plain = server._endpoints.answer
+    refusals = [error_reply(429, "TOOMANYREQUESTS", message=message)]
+    server._endpoints.answer = lambda *a: refusals.pop() if refusals else plain(*a)  # type: ignore[method-assign]
+    with http.request("GET", f"{server.url}/v2/") as answer:
+        assert answer.status == 200
+    assert sleeps == pytest.approx([wait], abs=0.3)
+
+
+def test_a_refusal_that_says_when_to_come_back_is_a_limit(
+    http: Http, server: RegistryServer, sleeps: list[float]
+) -> None:
+    """GitHub's secondary limit is a 403."""
+    server.faults.statuses = [403]
+    server.faults.retry_after = "1"
+    with http.request("GET", f"{server.url}/v2/") as answer:
+        assert answer.status == 200
+    assert sleeps == pytest.approx([1.0], abs=0.1)
 
 
 def test_nobody_waits_longer_than_his_patience(
@@ -320,6 +365,41 @@ def test_a_server_that_falls_silent_in_a_body_is_given_up(server: RegistryServer
     answer = http.request("GET", f"{server.url}/v2/x/blobs/{digest}")
     with answer, pytest.raises(RegistryUnreachable, match="broke: no answer in time"):
         answer.read(100)
+
+
+# --- warnings ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("header", "told"),
+    [
+        ('299 - "moves to another host"', ["moves to another host"]),
+        ('299 - "one", 299 - "two"', ["one", "two"]),
+        (r'299 - "a \"quoted\" word"', ['a "quoted" word']),
+        ('199 - "not for us"', []),
+        ('299 proxy "of somebody else"', []),
+        ("299 - unquoted", []),
+        ('299 - "' + "x" * 1000 + '"', ["x" * 300]),
+    ],
+)
+def test_what_a_registry_warns_of_is_told_once(
+    server: RegistryServer, header: str, told: list[str]
+) -> None:
+    heard: list[str] = []
+    http = Http(HttpSettings(warn=heard.append))
+    server.faults.headers = {"Warning": header}
+    for _ in range(3):
+        http.request("GET", f"{server.url}/v2/").close()
+    assert heard == [f"{server.host}: {text}" for text in told]
+
+
+def test_a_registry_cannot_warn_without_end(server: RegistryServer) -> None:
+    heard: list[str] = []
+    http = Http(HttpSettings(warn=heard.append))
+    for number in range(30):
+        server.faults.headers = {"Warning": f'299 - "{number}"'}
+        http.request("GET", f"{server.url}/v2/").close()
+    assert len(heard) == 20
 
 
 # --- redirects -----------------------------------------------------------------------------------
@@ -468,6 +548,45 @@ def test_a_certificate_is_trusted_by_its_file(certificate: tuple[ssl.SSLContext,
             Http(HttpSettings()).request("GET", f"{secure.url}/v2/")
         assert time.monotonic() - started < 2
         assert len(secure.log) == 1
+
+
+def test_a_hosts_own_folder_has_its_authorities_and_our_certificate(
+    certificate: tuple[ssl.SSLContext, str], tmp_path: Path
+) -> None:
+    """containers-certs.d(5), for a registry that lets nobody in without a certificate."""
+    context, file = certificate
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_verify_locations(file)  # ours is its own authority
+    with registry_server(tls=context) as secure:
+        place = tmp_path / "certs.d" / secure.host
+        place.mkdir(parents=True)
+        settings = HttpSettings(
+            certificate_folders=[str(tmp_path / "absent"), str(tmp_path / "certs.d")],
+            ca_file="/another",
+        )
+        (place / "ca.crt").write_text(Path(file).read_text())
+        with pytest.raises(RegistryUnreachable):
+            Http(settings).request("GET", f"{secure.url}/v2/").close()
+        (place / "client.cert").write_text(Path(file).read_text())
+        with pytest.raises(InvalidConfig, match=r"client\.cert has no client\.key beside it"):
+            Http(settings).request("GET", f"{secure.url}/v2/")
+        (place / "client.key").write_text(Path(file).with_name("key.pem").read_text())
+        with Http(settings).request("GET", f"{secure.url}/v2/") as answer:
+            assert answer.status == 200
+        assert len(secure.log) == 1
+
+
+def test_another_hosts_folder_is_not_used(
+    certificate: tuple[ssl.SSLContext, str], tmp_path: Path
+) -> None:
+    context, file = certificate
+    with registry_server(tls=context) as secure:
+        for name in ("127.0.0.1", f"localhost:{secure.port}"):
+            (tmp_path / name).mkdir()
+            (tmp_path / name / "ca.crt").write_text(Path(file).read_text())
+        http = Http(HttpSettings(certificate_folders=[str(tmp_path)]))
+        with pytest.raises(RegistryUnreachable, match="certificate verify failed"):
+            http.request("GET", f"{secure.url}/v2/")
 
 
 def test_a_file_of_certificates_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -137,6 +137,16 @@ class InvalidBtf(InvalidObject):
     hint = "compile the object again with -g; `bpftool btf dump file FILE` shows what is wrong"
 
 
+class WasmModule(InvalidPackage):
+    """A Wasm module with a user-space part of its own, where a package was expected."""
+
+    code = "wasm-module"
+    hint = (
+        "run the module with eunomia-bpf's ecli or wasm-bpf; "
+        "`ebpm convert FILE.wasm TOOL.bpf.o` takes the eBPF object out of it, which ebpm runs"
+    )
+
+
 class InvalidManifest(EbpmError):
     """A manifest, index or layout that breaks the OCI image specification."""
 

@@ -232,6 +232,17 @@ OBJECTS = st.builds(_object, st.binary(max_size=4), st.none()).map(lambda one: (
 ).map(tuple)
 """One object for all machines, or some for one each; two may have the same bytes."""
 
+_PATH_PART = st.text("abz019_.+~-", min_size=1, max_size=6).map(lambda one: f"k{one}")
+BTFS = st.lists(
+    st.builds(
+        model.KernelBtf,
+        path=st.lists(_PATH_PART, min_size=4, max_size=4).map("/".join),
+        data=st.binary(max_size=8),
+    ),
+    max_size=2,
+    unique_by=lambda one: one.path,
+).map(lambda found: tuple(sorted(found, key=lambda one: one.path)))
+
 PACKAGES = st.builds(
     model.Package,
     name=WORDS,
@@ -246,6 +257,7 @@ PACKAGES = st.builds(
     multiple_exports=st.booleans(),
     license=maybe(WORDS),
     objects=OBJECTS,
+    btfs=BTFS,
     build=maybe(BUILDS),
     settings=st.dictionaries(
         st.sampled_from(["perf_buffer_pages", "poll_timeout_ms", "debug_verbose"]), PRESENT

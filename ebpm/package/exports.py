@@ -10,11 +10,13 @@ from ebpm.btf import types as t
 from ebpm.btf.canonical import Extension
 from ebpm.btf.elf import SHF_EXECINSTR, ElfObject, Section
 from ebpm.btf.layout import STRUCT, Layout, Member
+from ebpm.btf.layouts import layout_of
 from ebpm.btf.parse import Btf
 from ebpm.btf.records import read_records
 from ebpm.btf.text import type_text
 from ebpm.errors import InvalidObject
 from ebpm.package.describe import ObjectFacts
+from ebpm.package.described import described
 from ebpm.package.model import ExportMember, ExportType, Package
 
 BUFFERS = {27: "ringbuf", 4: "perf_event_array"}
@@ -85,13 +87,16 @@ def with_samples(package: Package) -> Package:
 def export_layout(facts: ObjectFacts, export: ExportType) -> Layout | None:
     """Lay out an export type: the members it names, in its order; None where BTF lacks it.
 
+    An export type may bring along BTF of its own (:mod:`ebpm.package.described`).
+
     A name that the struct does not have is left out, which is how people hide a column. Members of
     anonymous structs go by their own names, or all together where the export names the struct.
     """
+    brought = described(export)
     type_id = _find(facts, export)
-    if type_id is None:
+    if brought is None and type_id is None:
         return None
-    whole = facts.layout(type_id)
+    whole = layout_of(*brought) if brought else facts.layout(type_id or 0)
     named = dict(_named(whole.members, 0))
     anonymous = iter([member for member in whole.members if not member.name])
     chosen = [named.get(one.name) if one.name else next(anonymous, None) for one in export.members]

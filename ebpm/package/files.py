@@ -1,6 +1,6 @@
-"""Packages as files: package.json and .yaml, NAME.skel.json and .yaml beside NAME.bpf.o, .bpf.o.
+"""Packages as files: package.json, NAME.skel.json beside NAME.bpf.o, both as YAML, .bpf.o, tar.
 
-docs/spec/package.md describes them.
+All generations of them are read; docs/spec/formats.md describes them.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 import zlib
 from dataclasses import replace
 from pathlib import Path
@@ -16,11 +17,16 @@ from typing import TYPE_CHECKING, Any
 from ebpm.errors import InvalidPackage, TargetNotFound, UsageError
 from ebpm.oci.platform import Platform
 from ebpm.package.bare import from_object
-from ebpm.package.describe import describe
+from ebpm.package.complete import complete
+from ebpm.package.describe import describe, object_name
 from ebpm.package.fields import Fields
 from ebpm.package.meta import read_meta, write_meta
 from ebpm.package.model import ObjectFile, Package
+from ebpm.package.older import from_flat, from_november, is_flat
+from ebpm.package.tar import PACKAGE as TAR_PACKAGE
+from ebpm.package.tar import is_tar, read_tar, write_tar
 from ebpm.package.text import read_json_or_yaml, write_yaml
+from ebpm.package.wasm import is_wasm, wasm_error
 
 if TYPE_CHECKING:
     from ebpm.plainjson import Json
@@ -56,21 +62,31 @@ def parse_package(data: bytes, place: str, path: Path | None = None) -> Package:
     """Read a package from bytes.
 
     Args:
-        data: package.json, package.yaml, a skeleton, or an object.
+        data: package.json or package.yaml of any generation, a skeleton, an object, or a tar.
         place: where they came from, for errors.
         path: the file, to find a skeleton's object beside it and to name an object.
+
+    Raises:
+        WasmModule: it is for another runtime.
+        InvalidPackage, InvalidObject, InvalidBtf: it is malformed.
     """
     if data.startswith(_ELF):
         return from_object(ObjectFile(data=data), _tool_name(path))
+    if is_wasm(data):
+        raise wasm_error(data, place)
+    if is_tar(data):
+        return _read_tar(data, place)
     content = read_json_or_yaml(data, place)
     if not isinstance(content, dict):
         raise InvalidPackage(f"{place} is not a package: it holds no object")
     if "bpf_object" in content:
-        return _read_composed(Fields(content, place))
+        return _read_composed(content, place, _tool_name(path))
     if "bpf_skel" in content:
         if path is None:
             raise InvalidPackage(f"{place} is a skeleton, whose object is in another file")
         return _read_skeleton(content, path)
+    if is_flat(content):
+        return _read_flat(content, place, _tool_name(path))
     keys = ", ".join(sorted(map(str, content))[:8])
     raise InvalidPackage(f"{place} is not a package: it has {keys or 'nothing'}, and no bpf_object")
 
@@ -79,35 +95,53 @@ def _tool_name(path: Path | None) -> str:
     return path.name.split(".")[0] if path else "object"
 
 
-def _read_composed(fields: Fields) -> Package:
+def _read_composed(content: dict[str, Any], place: str, name: str) -> Package:
+    fields = Fields(content, place)
     text = fields.required("bpf_object", str)
-    size = fields.required("bpf_object_size", int)
-    meta = read_meta(fields.required("meta", dict), f"{fields.place}.meta")
-    data = _decompress(text, size, fields.place)
+    size = fields.optional("bpf_object_size", int)
+    if "bpf_skel" in fields.rest and "meta" not in fields.rest:
+        meta, fields.rest = fields.rest, {}  # as drafts of the format had it
+    else:
+        meta = fields.required("meta", dict)
+    data = _decode(text, size, place)
     kept = {_BESIDE_KEY: fields.rest} if fields.rest else {}
-    return _with_object(replace(meta, extra={**meta.extra, **kept}), data)
+    package = _assemble(meta, data, f"{place}.meta", name)
+    return replace(package, extra={**package.extra, **kept})
 
 
-def _decompress(text: str, size: int, place: str) -> bytes:
-    if not 0 <= size <= _OBJECT_LIMIT:
+def _read_flat(content: dict[str, Any], place: str, name: str) -> Package:
+    text, meta = from_flat(content, place)
+    identifier = object_name(f"{meta.get('name') or name}.bpf.o")
+    meta["bpf_skel"].setdefault("obj_name", identifier)
+    return _assemble(meta, _decode(text, None, place, "data"), place, name)
+
+
+def _decode(text: str, size: int | None, place: str, key: str = "bpf_object") -> bytes:
+    """Read an object: base64 of a zlib stream, or, in packages of 0.2, of the object itself."""
+    if size is not None and not 0 <= size <= _OBJECT_LIMIT:
         raise InvalidPackage(f"{place}: bpf_object_size is {size}")
     try:
-        packed = base64.b64decode("".join(text.split()), validate=True)  # YAML may fold lines
+        packed = base64.b64decode("".join(text.split()), validate=True)  # lines may be folded
     except (binascii.Error, ValueError):
-        raise InvalidPackage(f"{place}: bpf_object is not base64") from None
+        raise InvalidPackage(f"{place}: {key} is not base64") from None
+    if size is None and packed.startswith(_ELF):
+        return packed
     try:
         stream = zlib.decompressobj()
-        data = stream.decompress(packed, size + 1)
+        data = stream.decompress(packed, (_OBJECT_LIMIT if size is None else size) + 1)
     except zlib.error:
-        raise InvalidPackage(f"{place}: bpf_object is not a zlib stream") from None
+        raise InvalidPackage(f"{place}: {key} is not a zlib stream") from None
+    if size is None:
+        if not stream.eof:
+            raise InvalidPackage(f"{place}: {key} is cut off, or larger than any object")
+        return data
     if len(data) != size or not stream.eof:
         more = "more" if len(data) > size else "fewer"
-        raise InvalidPackage(f"{place}: bpf_object has {more} than bpf_object_size = {size} bytes")
+        raise InvalidPackage(f"{place}: {key} has {more} than bpf_object_size = {size} bytes")
     return data
 
 
 def _read_skeleton(content: dict[str, Any], path: Path) -> Package:
-    meta = read_meta(content, str(path))
     stem = path.name.split(".skel.")[0] if ".skel." in path.name else path.stem
     beside = path.with_name(f"{stem}.bpf.o")
     try:
@@ -117,15 +151,33 @@ def _read_skeleton(content: dict[str, Any], path: Path) -> Package:
             f"the object of {path.name}, {beside}, cannot be read: {error.strerror}",
             hint="keep the .bpf.o beside its skeleton, or run package.json, which holds both",
         ) from None
-    return _with_object(meta, data)
+    return _assemble(content, data, str(path), stem)
 
 
-def _with_object(meta: Package, data: bytes) -> Package:
+def _read_tar(data: bytes, place: str) -> Package:
+    """Read a tar: package.json says everything, and the object in it is the one that counts."""
+    files, btfs = read_tar(data, place)
+    for name in (TAR_PACKAGE, "package.yaml"):
+        if name in files:
+            package = parse_package(files[name], f"{place}: {name}")
+            return replace(package, btfs=btfs or package.btfs)
+    for name, content in files.items():
+        if content.startswith(_ELF):
+            bare = from_object(ObjectFile(data=content), name.split(".")[0] or "object")
+            return replace(bare, btfs=btfs)
+    raise InvalidPackage(f"{place} is a tar without {TAR_PACKAGE}, and without an object")
+
+
+def _assemble(meta: dict[str, Any], data: bytes, place: str, name: str) -> Package:
+    """Put metadata of any generation and an object together."""
     facts = describe(data)
-    extra = dict(meta.extra)
+    if isinstance(meta.get("export_types"), dict):
+        meta = from_november(meta, place)
+    package = read_meta(complete(meta, name, data, facts), place)
+    extra = dict(package.extra)
     mark = extra.pop(PLATFORM_KEY, None)
     one = ObjectFile(data=data, platform=_platform(mark), portable=mark == _PORTABLE)
-    return replace(meta, objects=(one,), license=meta.license or facts.license, extra=extra)
+    return replace(package, objects=(one,), license=package.license or facts.license, extra=extra)
 
 
 def _platform(mark: Json) -> Platform | None:
@@ -165,6 +217,62 @@ def write_composed(package: Package, one: ObjectFile, form: str) -> bytes:
 def write_skeleton(package: Package, one: ObjectFile, form: str) -> bytes:
     """Write NAME.skel.json or NAME.skel.yaml, for an object that is written beside it."""
     return _dump(_marked(package, one), form)
+
+
+def write_bundle(package: Package, one: ObjectFile, *, compressed: bool = False) -> bytes:
+    """Write the tar of btfgen."""
+    plain = replace(package, btfs=())
+    name = re.sub(r"[^\w.+-]", "_", package.name, flags=re.ASCII)
+    if name == TAR_PACKAGE:
+        name = f"{name}.o"
+    files = {TAR_PACKAGE: write_composed(plain, one, "json"), name: one.data}
+    return write_tar(files, package.btfs, compressed=compressed)
+
+
+# --- which form a file has -----------------------------------------------------------------------
+
+SUFFIXES = {
+    ".skel.json": "skel.json",
+    ".skel.yaml": "skel.yaml",
+    ".skel.yml": "skel.yaml",
+    ".json": "json",
+    ".yaml": "yaml",
+    ".yml": "yaml",
+    ".tar.gz": "tar.gz",
+    ".tgz": "tar.gz",
+    ".tar": "tar",
+    ".o": "o",
+}
+FORMS = tuple(dict.fromkeys(SUFFIXES.values()))
+
+
+def form_of(name: str) -> str | None:
+    """Tell the form that a file's name promises; None if it promises none."""
+    return next((form for suffix, form in SUFFIXES.items() if name.endswith(suffix)), None)
+
+
+def write_files(package: Package, one: ObjectFile, form: str, name: str) -> dict[str, bytes]:
+    """Write a package in one of FORMS.
+
+    Args:
+        package: what to write.
+        one: the object of it that the files are for.
+        form: "o" holds the object alone, and a skeleton lies beside its object.
+        name: of the file.
+
+    Returns:
+        the files' contents by name.
+    """
+    if form == "o":
+        return {name: one.data}
+    if form.startswith("tar"):
+        return {name: write_bundle(package, one, compressed=form == "tar.gz")}
+    if form.startswith("skel."):
+        stem, skel, _ = name.partition(".skel.")
+        stem = stem if skel else Path(name).stem
+        text = write_skeleton(package, one, form.removeprefix("skel."))
+        return {name: text, f"{stem}.bpf.o": one.data}
+    return {name: write_composed(package, one, form)}
 
 
 def _dump(fields: dict[str, Any], form: str) -> bytes:

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from ebpm.errors import InvalidPackage, SchemaTooNew
 from ebpm.package.fields import Fields, present, with_extra
+from ebpm.package.kernelbtf import read_btfs, write_btfs
 from ebpm.package.model import (
     SCHEMA_VERSION,
     Build,
@@ -75,6 +76,7 @@ def read_meta(data: Any, place: str = "meta") -> Package:  # noqa: ANN401  # JSO
     name = fields.text("name")
     license_text = fields.text("license")
     build = fields.child("ebpm_build", _read_build)
+    btfs = read_btfs(fields.optional("ebpm_btfs", dict) or {}, f"{place}.ebpm_btfs")
     skeleton = Fields(fields.required("bpf_skel", dict), f"{place}.bpf_skel")
     object_name = skeleton.required("obj_name", str)
     return Package(
@@ -88,6 +90,7 @@ def read_meta(data: Any, place: str = "meta") -> Package:  # noqa: ANN401  # JSO
         multiple_exports=multiple,
         license=license_text,
         build=build,
+        btfs=btfs,
         settings=settings,
         extra={**fields.rest, **({"bpf_skel": skeleton.rest} if skeleton.rest else {})},
     )
@@ -115,6 +118,7 @@ def write_meta(package: Package) -> dict[str, Any]:
         name=package.name if package.name != implied else None,
         license=package.license,
         ebpm_build=_write_build(package.build) if package.build else None,
+        ebpm_btfs=write_btfs(package.btfs) or None,
     )
     return with_extra({**fields, **package.settings}, extra)
 

@@ -148,6 +148,19 @@ class ObjectFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KernelBtf:
+    """The types of a kernel, trimmed to what the tool's object for its machine asks for."""
+
+    path: str  # as in the BTFhub archive: "debian/10/x86_64/4.19.0-21-amd64"
+    data: bytes = field(repr=False)
+
+    @property
+    def machine(self) -> str:
+        """The machine, as ``uname -m`` names it."""
+        return self.path.split("/")[2]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Build:
     """What the objects were made with; the same build of the same inputs gives the same bytes."""
 
@@ -171,6 +184,7 @@ class Package:
     multiple_exports: bool = False  # each map says by ``export`` what it carries
     license: str | None = None  # as the object declares it: "Dual BSD/GPL"
     objects: tuple[ObjectFile, ...] = ()
+    btfs: tuple[KernelBtf, ...] = ()  # of kernels that have none themselves
     build: Build | None = None
     settings: Mapping[str, Json] = field(default_factory=dict)  # poll_timeout_ms and the like
     extra: Mapping[str, Json] = field(default_factory=dict)

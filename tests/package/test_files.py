@@ -90,9 +90,12 @@ def test_base64_may_be_broken_into_lines() -> None:
     ("fields", "says"),
     [
         ({}, r"it has nothing, and no bpf_object"),
-        ({"data": "", "data_sz": 1}, r"it has data, data_sz, and no bpf_object"),
+        ({"name": "", "data_sz": 1}, r"it has data_sz, name, and no bpf_object"),
+        ({"data": "", "data_sz": 1}, r"data is cut off"),
+        ({"data": "!"}, r"data is not base64"),
+        ({"data": 1}, r"data is not text"),
         ([], "it holds no object"),
-        (composed(bpf_object_size="absent"), "lacks the required field 'bpf_object_size'"),
+        (composed(bpf_object=packed()[:-8], bpf_object_size="absent"), "bpf_object is cut off"),
         (composed(meta="absent"), "lacks the required field 'meta'"),
         (composed(meta=None), "lacks the required field 'meta'"),
         (composed(meta=[]), "meta is not an object"),
@@ -130,12 +133,11 @@ def test_a_package_that_lacks_something_is_refused_by_its_name(fields: Any, says
         ("bpf_skel.maps", {}, r"bpf_skel\.maps is not a list"),
         ("bpf_skel.maps.0", 5, r"maps\[0\] is not an object"),
         ("bpf_skel.maps.0.name", "absent", r"maps\[0\] lacks the required field 'name'"),
-        ("bpf_skel.maps.0.ident", "absent", r"maps\[0\] lacks the required field 'ident'"),
         ("bpf_skel.maps.0.sample", {}, r"maps\[0\]\.sample lacks the required field 'interval'"),
         ("bpf_skel.maps.0.sample", 5, r"maps\[0\]\.sample is not an object"),
         ("bpf_skel.maps.0.data", 5, r"maps\[0\]\.data is not a list"),
         ("bpf_skel.progs.0.name", "absent", r"progs\[0\] lacks the required field 'name'"),
-        ("bpf_skel.progs.0.attach", "absent", r"progs\[0\] lacks the required field 'attach'"),
+        ("bpf_skel.progs", [{"name": "gone"}], r"progs\[0\] lacks the required field 'attach'"),
         ("bpf_skel.doc", [], r"doc is not an object"),
         ("bpf_skel.doc", {"version": {}}, r"doc\.version is not text"),
         ("bpf_skel.data_sections", [{"variables": []}], r"data_sections\[0\] lacks .* 'name'"),
@@ -149,7 +151,10 @@ def test_a_package_that_lacks_something_is_refused_by_its_name(fields: Any, says
             [{"name": ".bss", "variables": [{"name": "x", "type": "int", "cmdarg": "p"}]}],
             r"variables\[0\]\.cmdarg is not an object",
         ),
-        ("export_types", {"structs": []}, r"export_types is not a list"),
+        ("export_types", 5, r"export_types is not a list"),
+        ("export_types", {"export_btf": "!"}, r"export_types\.export_btf is not base64"),
+        ("export_types", {"export_btf": "YWJj"}, r"shorter than its header"),
+        ("export_types", {"export_btf": 5, "structs": []}, "shorter than its header|not base64"),
         ("export_types", [{"members": []}], r"export_types\[0\] lacks the required field 'name'"),
         ("export_types", [{"name": "e", "size": "8"}], r"export_types\[0\]\.size is not an int"),
         ("ebpm_build", 5, r"meta\.ebpm_build is not an object"),
@@ -192,10 +197,25 @@ def test_a_newer_major_version_of_the_metadata_is_refused_and_a_newer_minor_one_
 
 
 @pytest.mark.parametrize("key", ["maps", "progs", "data_sections"])
-@pytest.mark.parametrize("value", [None, "absent", []])
-def test_lists_may_be_null_or_absent(key: str, value: Any) -> None:
+@pytest.mark.parametrize("value", [None, "absent"])
+def test_lists_may_be_null_or_absent_and_are_those_of_the_object(key: str, value: Any) -> None:
     package = parse(composed(changed(f"bpf_skel.{key}", value)))
+    if key == "maps":
+        assert package.maps == ()  # the object has none
+    assert [(one.name, one.attach) for one in package.programs] == [("prog", "tp/x")]
+
+
+@pytest.mark.parametrize("key", ["maps", "progs", "data_sections"])
+def test_lists_that_are_empty_stay_empty(key: str) -> None:
+    package = parse(composed(changed(f"bpf_skel.{key}", [])))
     assert {"maps": package.maps, "progs": package.programs}.get(key, ()) == ()
+
+
+def test_what_a_map_or_program_does_not_say_is_what_the_object_says() -> None:
+    package = parse(composed(changed("bpf_skel.progs.0.attach", "absent")))
+    assert package.programs[0].attach == "tp/x"
+    package = parse(composed(changed("bpf_skel.maps.0.ident", "absent")))
+    assert package.maps[0].ident == "events"
 
 
 def unknown(value: Any, path: str = "") -> Iterator[str]:

@@ -11,7 +11,13 @@ from hypothesis import given
 
 from ebpm.oci.platform import Platform
 from ebpm.package.artifact import pack, platforms, unpack
-from ebpm.package.files import parse_package, read_package, write_composed, write_skeleton
+from ebpm.package.files import (
+    parse_package,
+    read_package,
+    write_bundle,
+    write_composed,
+    write_skeleton,
+)
 from ebpm.package.model import Package
 from tests.strategies import PACKAGES, examples
 
@@ -43,6 +49,20 @@ def test_any_package_survives_a_skeleton_beside_its_object(form: str) -> None:
             path.write_bytes(write_skeleton(one, one.objects[0], form))
             (path.parent / "tool.bpf.o").write_bytes(one.objects[0].data)
             assert read_package(path) == one
+
+    check()
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_any_package_survives_the_tar(compressed: bool) -> None:
+    @examples(60)
+    @given(PACKAGES)
+    def check(package: Package) -> None:
+        one = replace(package, objects=package.objects[:1])
+        data = write_bundle(one, one.objects[0], compressed=compressed)
+        again = parse_package(data, "here")
+        assert again == one
+        assert write_bundle(again, again.objects[0], compressed=compressed) == data
 
     check()
 

@@ -125,7 +125,7 @@ def _struct(layout: Layout, value: Json, old: bytes) -> bytes:
     members = dict(_named(layout, 0))
     for name, item in value.items():
         if name not in members:
-            raise ValueError(f"no member {name!r}; there are {', '.join(members)}")
+            raise ValueError(f"no member {name!r}; there are {', '.join(members) or 'none'}")
         base, member = members[name]
         if member.bits:
             _put_bits(out, base + member.bit_offset, member, item)

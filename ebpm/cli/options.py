@@ -31,6 +31,14 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def assignment(text: str) -> tuple[str, str]:
+    """Read ``NAME=VALUE``; the value may hold more of the same sign."""
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise ValueError(f"{text!r} is not NAME=VALUE")
+    return name, value
+
+
 def one_of(*words: str) -> Callable[[str], str]:
     """Make a reader of one of some words."""
 
@@ -75,6 +83,13 @@ RUN_OPTIONS = (
         "--interval", metavar="TIME", read=seconds, help="Read the sampled maps every TIME: 1s."
     ),
     Option("--per-cpu", help="Show each CPU's value of per-CPU maps rather than their sum."),
+    Option(
+        "--set",
+        metavar="VARIABLE=VALUE",
+        read=assignment,
+        many=True,
+        help="Set a variable of the tool by its name in the source. May be repeated.",
+    ),
     Option(
         "--attach",
         metavar="[PROGRAM=]HOOK",

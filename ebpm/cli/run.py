@@ -12,8 +12,9 @@ from ebpm.cli.report import interrupted, note, report, warn, write
 from ebpm.cli.signals import SignalWatch, Stalled
 from ebpm.config import Config
 from ebpm.errors import EbpmError, OutputFailed, UsageError
+from ebpm.output.escape import escape
 from ebpm.output.stream import OutputClosed, Stream
-from ebpm.runtime.params import help_text, parse_arguments
+from ebpm.runtime.params import assigned, help_text, parse_arguments
 from ebpm.runtime.session import Session
 from ebpm.target import parse_target
 
@@ -68,15 +69,16 @@ def _run(arguments: list[str]) -> int:
     )
     tool = parse_arguments(plan, words)
     if tool.help:
-        return _print(help_text(plan))
+        return _print("".join(f"{escape(line)}\n" for line in help_text(plan).splitlines()))
     if tool.version:
-        return _print(f"{plan.version or DEFAULT_VERSION}\n")
+        return _print(f"{escape(plan.version or DEFAULT_VERSION)}\n")
+    values = {**assigned(plan, options["set"]), **tool.values}
     if options["attach"]:
         from ebpm.cli.hooks import move_hooks
 
         move_hooks(plan, options["attach"])
     return _Run(config, options, plan, data).run(
-        tool.values, command, verbose=bool(options["verbose"] or tool.verbose)
+        values, command, verbose=bool(options["verbose"] or tool.verbose)
     )
 
 

@@ -9,12 +9,13 @@ import click
 from ebpm.api import Workspace, host_platform
 from ebpm.cli.view import show_json, show_table, size_text
 from ebpm.cli.workspace import open_workspace
-from ebpm.errors import EbpmError
+from ebpm.errors import EbpmError, UsageError
 from ebpm.oci.descriptor import Descriptor
 from ebpm.oci.manifest import Index
 from ebpm.oci.store import Source, fetch_manifest
 from ebpm.output.escape import escape
 from ebpm.package import artifact
+from ebpm.package.editable import write_editable
 from ebpm.package.meta import write_meta
 from ebpm.package.model import Package
 from ebpm.target import LAYOUT, NAME, REMOTE, parse_target
@@ -73,13 +74,26 @@ def _cells(row: dict[str, Any]) -> list[str]:
 @click.command()
 @click.argument("target")
 @click.option("--json", "as_json", is_flag=True, help="Print all metadata as JSON.")
-def inspect(target: str, as_json: bool) -> None:
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["yaml", "json"]),
+    help="Print the package itself, to be edited and run: package.yaml or package.json.",
+)
+def inspect(target: str, as_json: bool, form: str | None) -> None:
     """Show what a package is and does.
 
     Its programs and their hooks, its options, and what it reports.
     """
     parsed = parse_target(target)
     workspace = open_workspace()
+    if form is not None:
+        if as_json:
+            raise UsageError("--json and --format are two answers to one question")
+        package = workspace.fetch(parsed)
+        one = package.object_for(host_platform())
+        click.echo(write_editable(package, one, form), nl=False)
+        return
     if parsed.kind in (LAYOUT, REMOTE, NAME):
         source, root = workspace.locate(parsed)
         packed = artifact.choose(source, root, host_platform())

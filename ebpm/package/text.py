@@ -153,8 +153,8 @@ def check_json(value: Any, place: str) -> None:  # noqa: ANN401  # JSON
     _checked(value, place)
 
 
-def write_yaml(data: Any) -> bytes:  # noqa: ANN401  # JSON
-    """Write YAML; long texts stay on one line, as other readers expect."""
+def write_yaml(data: Any, *, sort: bool = True) -> bytes:  # noqa: ANN401  # JSON
+    """Write YAML, keys sorted or as they come; long texts stay on one line, as others expect."""
     import yaml
 
     dumper: Any = type("Dumper", (yaml.SafeDumper,), {})
@@ -162,7 +162,7 @@ def write_yaml(data: Any) -> bytes:  # noqa: ANN401  # JSON
     text: str = yaml.dump(
         data,
         Dumper=dumper,
-        sort_keys=True,
+        sort_keys=sort,
         allow_unicode=True,
         width=1 << 30,
         default_flow_style=False,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ebpm.btf import layout as kinds
+from ebpm.btf.encode import encode
 from ebpm.errors import InvalidParameter
 from ebpm.plainjson import loads
 
@@ -12,6 +13,12 @@ if TYPE_CHECKING:
     from ebpm.plainjson import Json
     from ebpm.runtime.plan import Plan, VariablePlan
 
+_BUILT_IN = {  # a tool's own option of the same name wins, and its row takes the place
+    "help": "shows help message and exits",
+    "version": "prints version information and exits",
+    "verbose": "prints libbpf debug information",
+}
+_SHORT = {"h": "help", "v": "version", "V": "version"}  # -V is the Rust loader's
 _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
 
@@ -41,6 +48,40 @@ def parse_arguments(plan: Plan, arguments: list[str]) -> ToolArguments:
     return parser.result
 
 
+def assigned(plan: Plan, pairs: list[tuple[str, str]]) -> dict[str, Json]:
+    """Read ``--set VARIABLE=VALUE``: variables by their names in the source, values as text.
+
+    Raises:
+        InvalidParameter: no such variable, or a value that is not of its type.
+    """
+    known = {variable.name: variable for variable in plan.variables}
+    values: dict[str, Json] = {}
+    for name, text in pairs:
+        variable = known.get(name)
+        if variable is None:
+            from difflib import get_close_matches
+
+            near = get_close_matches(name, known, 1)
+            raise InvalidParameter(
+                f"{plan.name} has no variable {name!r}",
+                hint=f"did you mean {near[0]}?" if near else f"it has {', '.join(known) or 'none'}",
+            )
+        values[name] = _read(variable, text, f"--set {name}")
+    return values
+
+
+def _read(variable: VariablePlan, text: str, option: str) -> Json:
+    """Read a variable's value, and see whether it fits."""
+    try:
+        value = value_of(variable.layout, text)
+        encode(variable.layout, value)
+    except ValueError as error:
+        raise InvalidParameter(
+            f"{option}: {error}, for variable {variable.name} of type {variable.type}"
+        ) from None
+    return value
+
+
 class _Parser:
     def __init__(self, plan: Plan, arguments: list[str]) -> None:
         self.plan = plan
@@ -49,13 +90,16 @@ class _Parser:
         self._long: dict[str, VariablePlan] = {}
         self._short: dict[str, VariablePlan] = {}
         self._forced: dict[str, tuple[VariablePlan, bool]] = {}
-        for variable in plan.variables:
-            names = {variable.long, variable.name}
-            for name in names | {name.replace("_", "-") for name in names}:
+        # An option goes by its own name; by that of its variable where no other option has it.
+        named = [(variable.long, variable) for variable in plan.variables]
+        named += [(variable.name, variable) for variable in plan.variables]
+        for long, variable in named:
+            for name in (long, long.replace("_", "-")):
                 self._long.setdefault(name, variable)
                 if variable.layout.kind == kinds.BOOL:
                     self._forced.setdefault(f"enable-{name}", (variable, True))
                     self._forced.setdefault(f"disable-{name}", (variable, False))
+        for variable in plan.variables:
             if variable.short:
                 self._short.setdefault(variable.short, variable)
 
@@ -78,7 +122,7 @@ class _Parser:
         elif name in self._forced and value is None:
             variable, state = self._forced[name]
             self.result.values[variable.name] = state
-        elif name in ("help", "version", "verbose") and value is None:
+        elif name in _BUILT_IN and value is None:
             setattr(self.result, name, True)
         else:
             self._unknown(f"--{name}", [f"--{known}" for known in self._long])
@@ -88,7 +132,7 @@ class _Parser:
             letter, letters = letters[0], letters[1:]
             variable = self._short.get(letter)
             if variable is None:
-                built_in = {"h": "help", "v": "version"}.get(letter)
+                built_in = _SHORT.get(letter)
                 if built_in is None:
                     self._unknown(f"-{letter}", [])
                 setattr(self.result, str(built_in), True)
@@ -109,13 +153,7 @@ class _Parser:
                     hint=self._help_hint(),
                 )
             value = self.rest.pop(0)
-        try:
-            self.result.values[variable.name] = value_of(variable.layout, value)
-        except ValueError as error:
-            raise InvalidParameter(
-                f"option {option}: {error}, for variable {variable.name} of type {variable.type}",
-                hint=self._help_hint(),
-            ) from None
+        self.result.values[variable.name] = _read(variable, value, f"option {option}")
 
     def _unknown(self, option: str, known: list[str]) -> None:
         from difflib import get_close_matches
@@ -168,20 +206,29 @@ def _integer(layout: Layout, text: str) -> Json:
 
 def help_text(plan: Plan) -> str:
     """Write the tool's help in the layout of eunomia-bpf's manuals."""
-    rows = [("-h, --help", "shows help message and exits")]
-    rows += [("-v, --version", "prints version information and exits")]
-    rows += [("--verbose", "prints libbpf debug information")]
-    usage = ["[--help]", "[--version]", "[--verbose]"]
+    taken = {variable.long for variable in plan.variables} | {
+        variable.short for variable in plan.variables
+    }
+    usage, rows = [], []
+    for name, text in _BUILT_IN.items():
+        if name not in taken:
+            usage.append(f"[--{name}]")
+            letter = name[0] if _SHORT.get(name[0]) == name and name[0] not in taken else None
+            rows.append((_left(letter, name), text))
     for variable in plan.variables:
         flag = variable.layout.kind == kinds.BOOL
         usage.append(f"[--{variable.long}]" if flag else f"[--{variable.long} VAR]")
-        short = f"-{variable.short}, " if variable.short else ""
         text = variable.help or f"set value of {variable.type} variable {variable.name}"
-        rows.append((f"{short}--{variable.long}", text))
+        rows.append((_left(variable.short, variable.long), text))
     width = max(len(left) for left, _ in rows)
     lines = [f"Usage: {plan.object_name} {' '.join(usage)}", "", plan.description, ""]
     lines += ["Optional arguments:"]
-    lines += [f"  {left:<{width}} {right}" for left, right in rows]
+    indent = " " * (width + 3)
+    lines += [f"  {left:<{width}} {text}".replace("\n", f"\n{indent}") for left, text in rows]
     if plan.epilog:
         lines += ["", plan.epilog]
     return "\n".join(lines) + "\n"
+
+
+def _left(short: str | None, long: str) -> str:
+    return f"-{short}, --{long}" if short else f"--{long}"

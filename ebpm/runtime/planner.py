@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ebpm.btf import layout as kinds
 from ebpm.btf.encode import encode
 from ebpm.btf.layout import Layout
 from ebpm.errors import InvalidPackage, InvalidParameter
@@ -12,10 +13,15 @@ from ebpm.package.hook import Hook, hook_of
 from ebpm.package.model import ObjectFile, Package, ProgramSpec, Variable
 from ebpm.package.sections import retype
 from ebpm.runtime.entries import plan_maps
+from ebpm.runtime.params import value_of
 from ebpm.runtime.plan import CounterPlan, Plan, ProgramPlan, VariablePlan
 from ebpm.runtime.sources import make_sources
 
 DEFAULT_DESCRIPTION = "A simple eBPF program"
+EUNOMIA_EPILOG = (  # of packages that eunomia-bpf's compiler made, as its loaders print it
+    "Built with eunomia-bpf framework.\n"
+    "See https://github.com/eunomia-bpf/eunomia-bpf for more information."
+)
 _DUMMIES = ("__eunomia_dummy", "__ebpm_export")  # injected by builders; nobody's parameters
 _USDT_SPECS = "__bpf_usdt_specs"  # the map of usdt.bpf.h that libbpf describes arguments in
 _PERF_PAGES = 64  # per CPU, as eunomia-bpf's metadata has it
@@ -38,7 +44,7 @@ def make_plan(package: Package, one: ObjectFile) -> Plan:
         object_size=len(one.data),
         version=package.version,
         description=doc.brief or doc.description or DEFAULT_DESCRIPTION,
-        epilog=doc.details,
+        epilog=doc.details or (EUNOMIA_EPILOG if "eunomia_version" in package.extra else None),
         variables=[
             _variable(fact, variable, facts)
             for section, variable in [*package.variables, *_unmentioned(package, facts)]
@@ -100,7 +106,7 @@ def _variable(fact: VariableFact, variable: Variable, facts: ObjectFacts) -> Var
     if option is not None and option.default is not None:
         default = option.default
     if default is not None:
-        _check_default(variable.name, layout, default)
+        default = _default(variable.name, layout, default)
     short = option.short if option else None
     if short is not None and len(short) != 1:
         raise InvalidPackage(
@@ -119,11 +125,17 @@ def _variable(fact: VariableFact, variable: Variable, facts: ObjectFacts) -> Var
     )
 
 
-def _check_default(name: str, layout: Layout, value: Any) -> None:  # noqa: ANN401  # JSON
+def _default(name: str, layout: Layout, value: Any) -> Any:  # noqa: ANN401  # JSON
+    """Check a default; numbers as text, and text that YAML took for a number, are understood."""
     try:
+        if isinstance(value, str) and layout.kind not in (kinds.STRING, kinds.ENUM, kinds.ARRAY):
+            value = value_of(layout, value)
+        elif layout.kind == kinds.STRING and type(value) in (int, float):
+            value = str(value)
         encode(layout, value)
     except ValueError as error:
         raise InvalidPackage(f"variable {name!r}: its default: {error}") from None
+    return value
 
 
 def _program(program: ProgramSpec, facts: ObjectFacts) -> ProgramPlan:

@@ -19,6 +19,7 @@ from ebpm.errors import UsageError
         (["-o", "-"], "output", "-"),
         (["--attach", "a", "--attach", "b"], "attach", ["a", "b"]),
         (["--pull", "always"], "pull", "always"),
+        (["--set", "a=1", "--set=b=c=d"], "set", [("a", "1"), ("b", "c=d")]),
     ],
 )
 def test_an_option_before_target_is_ours(words: list[str], key: str, value: object) -> None:
@@ -51,6 +52,8 @@ def test_two_dashes_end_our_options() -> None:
         (["--count", "0"], "'0' is no count above zero"),
         (["--json=yes"], "--json takes no value"),
         (["--pull", "never"], "'never' is not one of missing, always"),
+        (["--set", "a"], "'a' is not NAME=VALUE"),
+        (["--set", "=1"], "'=1' is not NAME=VALUE"),
         (["-z"], "no option -z"),
     ],
 )

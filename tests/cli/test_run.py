@@ -122,7 +122,8 @@ def test_our_own_help_comes_before_a_target(ebpm: Ebpm) -> None:
 
 def test_a_value_out_of_range_names_variable_type_and_range(ebpm: Ebpm, sigsnoop: str) -> None:
     done = ebpm.run("run", sigsnoop, "-s", "99999999999", check=2)
-    assert "target_signal: 99999999999 is out of range for int" in done.stderr
+    assert "option -s: 99999999999 is out of range for int" in done.stderr
+    assert "for variable target_signal of type int" in done.stderr
     assert "-2147483648 to 2147483647" in done.stderr
 
 

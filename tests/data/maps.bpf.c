@@ -7,6 +7,7 @@ struct point { short x; unsigned short y; char name[8]; enum mode mode; };
 struct prefix { unsigned int prefixlen; unsigned char address[4]; };
 struct event { unsigned long long limit; unsigned int first; };
 
+/// @cmdarg {"long": "pid"}
 const volatile int watched = 0;
 
 #define MAP(NAME, KIND, KEY, VALUE, SIZE, FLAGS)	\

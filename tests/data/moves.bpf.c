@@ -4,6 +4,7 @@
 
 struct event { unsigned int which; };
 
+/// @cmdarg {"long": "pid"}
 const volatile int watched = 0;
 
 struct {

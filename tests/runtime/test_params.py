@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 
 from ebpm.btf import layout as kinds
-from ebpm.btf.layout import Layout
+from ebpm.btf.layout import Layout, Member
 from ebpm.errors import InvalidParameter
-from ebpm.runtime.params import help_text, parse_arguments, value_of
+from ebpm.runtime.params import assigned, help_text, parse_arguments, value_of
 from ebpm.runtime.plan import Plan, VariablePlan
 
 INT = Layout(kinds.INT, "int", 4, signed=True)
@@ -14,7 +14,7 @@ TEXT = Layout(kinds.STRING, "", 16)
 FLOAT = Layout(kinds.FLOAT, "double", 8)
 ENUM = Layout(kinds.ENUM, "mode", 4, values={0: "SLOW", 1: "FAST"})
 LIST = Layout(kinds.ARRAY, "", 12, count=3, element=INT)
-STRUCT = Layout(kinds.STRUCT, "point", 8)
+STRUCT = Layout(kinds.STRUCT, "point", 4, members=(Member("x", 0, 0, INT),))
 
 
 def variable(name: str, layout: Layout, **fields: object) -> VariablePlan:
@@ -106,6 +106,16 @@ def test_an_option_sets_its_variable(words: list[str], expected: dict[str, objec
         (["--nothing"], "no option --nothing"),
         (["-z"], "no option -z"),
         (["--enable-failed=1"], "no option --enable-failed"),
+        (
+            ["--pid", "2147483648"],
+            "2147483648 is out of range for int, which holds -2147483648 to 2147483647, for",
+        ),
+        (["--name", "x" * 16], "takes 17 bytes with its NUL, and char[16] holds fewer"),
+        (["--mode", "MEDIUM"], "'MEDIUM' is not one of SLOW, FAST"),
+        (["--list", "1,2,3,4"], "4 values are too many: the array holds 3"),
+        (["--list", "1,99999999999"], "99999999999 is out of range for int"),
+        (["--point", '{"y": 1}'], "no member 'y'; there are x"),
+        (["--point", '{"x": 1e3}'], "x: 1000.0 is not an integer"),
     ],
 )
 def test_a_bad_argument_is_named(words: list[str], said: str) -> None:
@@ -127,6 +137,7 @@ def test_an_option_that_is_nearly_right_is_suggested() -> None:
         ("-h", "help"),
         ("--version", "version"),
         ("-v", "version"),
+        ("-V", "version"),
         ("--verbose", "verbose"),
     ],
 )
@@ -140,6 +151,59 @@ def test_a_variable_of_the_tool_wins_over_a_built_in_option() -> None:
     assert result.values == {"verbose": True, "v": 3}
     assert not result.verbose
     assert not result.version
+
+
+def test_help_shows_the_options_of_the_tool_in_place_of_built_in_ones() -> None:
+    tool = plan(variable("verbose", BOOL), variable("v", INT, long="volume", short="v"))
+    lines = help_text(tool).splitlines()
+    assert lines[0] == "Usage: tool_bpf [--help] [--version] [--verbose] [--volume VAR]"
+    assert lines[5:] == [
+        "  -h, --help   shows help message and exits",
+        "  --version    prints version information and exits",
+        "  --verbose    set value of bool variable verbose",
+        "  -v, --volume set value of int variable v",
+    ]
+
+
+def test_an_option_wins_over_the_name_of_another_options_variable() -> None:
+    tool = plan(variable("pid", INT, long="process"), variable("target", INT, long="pid"))
+    assert values(tool, "--pid", "1", "--process", "2") == {"target": 1, "pid": 2}
+
+
+# --- --set ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("pid_target", "0x10", 16),
+        ("failed_only", "false", False),
+        ("name", "a=b, c", "a=b, c"),
+        ("mode", "FAST", "FAST"),
+        ("list", "1,2", [1, 2]),
+        ("list", "[3]", [3]),
+        ("point", '{"x": -1}', {"x": -1}),
+    ],
+)
+def test_set_reads_text_by_the_type_of_the_variable(name: str, text: str, value: object) -> None:
+    assert assigned(TOOL, [(name, text)]) == {name: value}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said", "hint"),
+    [
+        ("pid", "1", "tool has no variable 'pid'", "it has pid_target"),
+        ("pid_targt", "1", "tool has no variable 'pid_targt'", "did you mean pid_target?"),
+        ("pid_target", "x", "--set pid_target: 'x' is not an integer", "--help"),
+        ("pid_target", "1e99", "'1e99' is not an integer", "--help"),
+        ("pid_target", "4294967296", "out of range for int, which holds -2147483648 to", "--help"),
+    ],
+)
+def test_set_refuses_what_does_not_fit(name: str, text: str, said: str, hint: str) -> None:
+    with pytest.raises(InvalidParameter) as caught:
+        assigned(TOOL, [(name, text)])
+    assert said in caught.value.message
+    assert hint in caught.value.hint
 
 
 def test_text_for_an_enum_stays_text_and_a_number_becomes_one() -> None:

@@ -83,6 +83,31 @@ def test_a_default_that_does_not_fit_is_an_error_of_the_package(program: Build) 
         plan_of(with_variable(program("values"), value=1 << 40))
 
 
+@pytest.mark.parametrize(("default", "read"), [("12", 12), ("0x10", 16), (7, 7)])
+def test_a_default_may_be_a_number_as_text(program: Build, default: str | int, read: int) -> None:
+    package = with_variable(program("values"), option=Option(default=default))
+    assert plan_of(package).variables[0].default == read
+
+
+def test_a_text_that_yaml_took_for_a_number_is_text_again(program: Build) -> None:
+    variable = Variable(name="text", type="char[12]", value=123)
+    package = replace(
+        program("values"), sections=(DataSection(name=".rodata", variables=(variable,)),)
+    )
+    assert plan_of(package).variables[0].default == "123"
+
+
+def test_the_epilogue_of_eunomias_packages_is_theirs(program: Build) -> None:
+    assert plan_of(program("values")).epilog is None
+    theirs = replace(program("values"), extra={"eunomia_version": "0.3.4"})
+    assert "Built with eunomia-bpf framework." in str(plan_of(theirs).epilog)
+
+
+def test_globals_that_the_metadata_leaves_out_can_be_set(program: Build) -> None:
+    names = {one.name for one in plan_of(replace(program("values"), sections=())).variables}
+    assert {"watched", "writable", "zeroed"} <= names
+
+
 def test_a_short_option_of_two_letters_is_an_error_of_the_package(program: Build) -> None:
     with pytest.raises(InvalidPackage, match="not one letter"):
         plan_of(with_variable(program("values"), option=Option(short="ab")))

@@ -14,6 +14,7 @@ class EbpmError(Exception):
     code = "ebpm-error"
     status = 1
     hint = "run the command again with --debug, and report what it prints"
+    program: str | None = None  # the BPF program that the kernel refused, where it is about one
 
     def __init__(self, message: str, *, hint: str | None = None, detail: str | None = None) -> None:
         super().__init__(message)

@@ -7,7 +7,7 @@ The grammar is written down in docs/spec/hooks.md: ``SECTION[,KEY=VALUE]…``, a
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,16 +15,117 @@ from ebpm.errors import InvalidPackage, InvalidParameter
 from ebpm.package.model import ProgramSpec
 
 AUTO, TC, XDP = "auto", "tc", "xdp"
-XDP_MODES = {"generic": 2, "native": 4, "offload": 8}  # XDP_FLAGS_*, include/uapi/linux/if_link.h
-_OPTIONS = {  # kind: option: what it takes
-    TC: {"dev": str, "direction": str, "handle": int, "priority": int, "parent": int},
-    XDP: {"dev": str, "mode": str, "flags": int},
-    AUTO: {},
+UPROBE, USDT, PERF_EVENT, LSM = "uprobe", "usdt", "perf_event", "lsm"
+LINK, CGROUP, SOCKMAP, NETNS, SOCKET = "link", "cgroup", "sockmap", "netns", "socket"
+REUSEPORT, LWT, NETFILTER, FREPLACE = "reuseport", "lwt", "netfilter", "freplace"
+ITERATOR, SYSCALL, STRUCT_OPS, ENTRY = "iter", "syscall", "struct_ops", "entry"
+
+XDP_MODES = ("generic", "native", "offload")
+_TC_POINTS = {"BPF_TC_INGRESS": "ingress", "BPF_TC_EGRESS": "egress", "BPF_TC_CUSTOM": "custom"}
+_NUMBERS_END = 1 << 32
+
+
+# --- the values of options -----------------------------------------------------------------------
+
+
+def _number(low: int = 0, high: int = _NUMBERS_END - 1) -> Callable[[str, str], int]:
+    def read(key: str, text: str) -> int:
+        try:
+            number = int(text, 0)
+        except ValueError:
+            raise InvalidParameter(f"{key}={text!r} is not an integer") from None
+        if not low <= number <= high:
+            raise InvalidParameter(f"{key}={number} is out of range: {low} to {high}")
+        return number
+
+    return read
+
+
+def _one_of(what: str, *words: str) -> Callable[[str, str], str]:
+    def read(_key: str, text: str) -> str:
+        if text not in words:
+            raise InvalidParameter(f"{text!r} is no {what}", hint=f"write {', '.join(words)}")
+        return text
+
+    return read
+
+
+def _word_or_number(_key: str, text: str) -> str | int:
+    try:
+        return int(text, 0)
+    except ValueError:
+        return text
+
+
+def _text(_key: str, text: str) -> str:
+    return text
+
+
+_PID, _NUMBER = _number(1, (1 << 31) - 1), _number()
+_Options = dict[str, Callable[[str, str], Any]]
+_OPTIONS: dict[str, _Options] = {  # kind: option: what reads it
+    TC: {
+        "dev": _text,
+        "direction": _one_of("direction", *_TC_POINTS.values()),
+        "handle": _NUMBER,
+        "priority": _NUMBER,
+        "parent": _NUMBER,
+    },
+    XDP: {"dev": _text, "mode": _one_of("XDP mode", *XDP_MODES), "flags": _NUMBER},
+    UPROBE: {"binary": _text, "function": _text, "pid": _PID},
+    USDT: {"binary": _text, "provider": _text, "name": _text, "pid": _PID},
+    PERF_EVENT: {
+        "type": _word_or_number,
+        "config": _word_or_number,
+        "frequency": _number(1),
+        "period": _number(1, (1 << 64) - 1),
+        "cpu": _NUMBER,
+        "pid": _PID,
+    },
+    LINK: {"dev": _text},
+    CGROUP: {"cgroup": _text, "direction": _one_of("direction", "ingress", "egress")},
+    SOCKMAP: {"map": _text},
+    NETNS: {"netns": _text},
+    SOCKET: {"dev": _text, "pid": _PID, "fd": _NUMBER},
+    REUSEPORT: {"pid": _PID, "fd": _NUMBER},
+    LWT: {"route": _text, "dev": _text, "via": _text},
+    NETFILTER: {
+        "pf": _one_of("protocol family", "ipv4", "ipv6"),
+        "hook": _one_of("hook", "prerouting", "input", "forward", "output", "postrouting"),
+        "priority": _number(-(1 << 31), (1 << 31) - 1),
+        "flags": _NUMBER,
+    },
+    FREPLACE: {"prog": _text},
+    ITERATOR: {"map": _text, "pid": _PID},
 }
 OPTION_NAMES = frozenset(name for options in _OPTIONS.values() for name in options)
 _OPTION = re.compile(r",([a-z]+)=([^,]*)$")
-_NUMBERS_END = 1 << 32
-_TC_POINTS = {"BPF_TC_INGRESS": "ingress", "BPF_TC_EGRESS": "egress", "BPF_TC_CUSTOM": "custom"}
+
+_KINDS = {  # the first word of a section
+    **dict.fromkeys(("tc", "classifier", "action"), TC),
+    **dict.fromkeys(("tcx", "netkit"), LINK),
+    **dict.fromkeys(("uprobe", "uretprobe"), UPROBE),
+    **dict.fromkeys(("cgroup", "cgroup_skb", "sockops", "lsm_cgroup"), CGROUP),
+    **dict.fromkeys(("sk_skb", "sk_msg"), SOCKMAP),
+    **dict.fromkeys(("sk_lookup", "flow_dissector"), NETNS),
+    **dict.fromkeys(("lwt_in", "lwt_out", "lwt_xmit"), LWT),
+    "xdp": XDP,
+    "usdt": USDT,
+    "perf_event": PERF_EVENT,
+    "socket": SOCKET,
+    "sk_reuseport": REUSEPORT,
+    "netfilter": NETFILTER,
+    "freplace": FREPLACE,
+    "iter": ITERATOR,
+    "syscall": SYSCALL,
+    "struct_ops": STRUCT_OPS,
+    "lsm": LSM,
+}
+# What a word may go on with: libbpf before 1.0 compared beginnings.
+_WORD = re.compile(
+    "(" + "|".join(sorted(map(re.escape, _KINDS), key=len, reverse=True)) + r")(?![A-Za-z])"
+)
+_ENTRIES = re.compile(r"xdp(\.frags)?[_/](devmap|cpumap)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +142,12 @@ class Hook:
 
 
 def kind_of(section: str) -> str:
-    """Tell a section's kind by its first word, as libbpf's table of sections does."""
+    """Tell a section's kind by its first word; libbpf before 1.0 let digits and more follow."""
     section = section.removeprefix("?")
-    word = re.split(r"[/.]", section, maxsplit=1)[0]
-    if word in ("tc", "classifier", "action"):
-        return TC
-    # Programs for device and CPU maps are entries of those maps, and attach to nothing.
-    entry = section.endswith(("/devmap", "/cpumap"))
-    return XDP if word == "xdp" and not entry else AUTO
+    if _ENTRIES.match(section):
+        return ENTRY  # of a map: it attaches to nothing
+    match = _WORD.match(section)
+    return _KINDS[match[1]] if match else AUTO
 
 
 def parse_hook(text: str, section: str) -> Hook:
@@ -69,7 +168,7 @@ def parse_hook(text: str, section: str) -> Hook:
         found[match[1]] = match[2]
         rest = rest[: match.start()]
     hook_section = rest or section
-    known = _OPTIONS[kind_of(hook_section)]
+    known = _OPTIONS.get(kind_of(hook_section), {})
     options: dict[str, Any] = {}
     for key, value in found.items():
         if key not in known:
@@ -77,25 +176,8 @@ def parse_hook(text: str, section: str) -> Hook:
             raise InvalidParameter(
                 f"hook {text!r} has the option {key!r}", hint=f"{hook_section} takes {takes}"
             )
-        options[key] = _value(key, value, known[key])
+        options[key] = known[key](key, value)
     return Hook(hook_section, options)
-
-
-def _value(key: str, text: str, kind: type) -> Any:  # noqa: ANN401  # text or number
-    if key == "mode" and text not in XDP_MODES:
-        raise InvalidParameter(f"{text!r} is no XDP mode", hint=f"write {', '.join(XDP_MODES)}")
-    if key == "direction" and text not in _TC_POINTS.values():
-        known = ", ".join(_TC_POINTS.values())
-        raise InvalidParameter(f"{text!r} is no direction", hint=f"write {known}")
-    if kind is not int:
-        return text
-    try:
-        number = int(text, 0)
-    except ValueError:
-        raise InvalidParameter(f"{key}={text!r} is not an integer") from None
-    if not 0 <= number < _NUMBERS_END:
-        raise InvalidParameter(f"{key}={number} is out of range: 0 to {_NUMBERS_END - 1}")
-    return number
 
 
 def hook_of(program: ProgramSpec) -> Hook:
@@ -115,16 +197,40 @@ def hook_of(program: ProgramSpec) -> Hook:
         options = {
             "dev": str(place.get("ifindex", 1)),
             "direction": _TC_POINTS.get(str(place.get("attach_point")), _direction(hook.section)),
-            "handle": _number(program, how, "handle", 1),
-            "priority": _number(program, how, "priority", 1),
+            "handle": _field(program, how, "handle", 1),
+            "priority": _field(program, how, "priority", 1),
         } | options
     elif hook.kind == XDP:
-        flags = _number(program, extra, "flags", 0)
+        flags = _field(program, extra, "flags", 0)
         options = {"dev": str(extra.get("ifindex", 1)), "flags": flags} | options
+    elif hook.kind == LINK:
+        options = {"dev": str(extra.get("ifindex", 1))} | options
     return Hook(hook.section, options)
 
 
-def _number(program: ProgramSpec, fields: Mapping[str, Any], key: str, default: int) -> int:
+def alternative_of(program: ProgramSpec) -> tuple[str, int] | None:
+    """Read the group that a program is an alternative in, and its rank there; 1 is tried first.
+
+    Raises:
+        InvalidPackage: ``alternative`` is neither ``"GROUP RANK"`` nor a mapping of the two.
+    """
+    value = program.extra.get("alternative")
+    if value is None:
+        return None
+    if isinstance(value, Mapping):
+        group, rank = value.get("group"), value.get("rank")
+    else:
+        group, _, text = str(value).partition(" ")
+        rank = int(text) if text.strip().isdecimal() else None
+    if not isinstance(group, str) or not group or isinstance(rank, bool) or type(rank) is not int:
+        raise InvalidPackage(
+            f"program {program.name}: alternative {value!r} is no group and rank",
+            hint="write it as @alternative GROUP RANK, such as @alternative open 1",
+        )
+    return group, rank
+
+
+def _field(program: ProgramSpec, fields: Mapping[str, Any], key: str, default: int) -> int:
     value = fields.get(key, default)
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < _NUMBERS_END:
         raise InvalidPackage(f"program {program.name}: {key} is not a number: {value!r}")

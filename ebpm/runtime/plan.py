@@ -12,6 +12,7 @@ from ebpm.plainjson import dumps, loads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
     from ebpm.plainjson import Json
@@ -58,7 +59,7 @@ class ProgramPlan:
     before the load; see :class:`ebpm.package.sections.Retype`.
     """
 
-    __slots__ = ("kind", "name", "options", "origin", "retype", "section")
+    __slots__ = ("alternative", "kind", "name", "options", "origin", "retype", "section")
 
     def __init__(
         self,
@@ -69,6 +70,7 @@ class ProgramPlan:
         options: dict[str, Any],
         origin: str | None = None,
         retype: tuple[int | None, int, int, str | None] | None = None,
+        alternative: Sequence[Any] | None = None,
     ) -> None:
         self.name = name
         self.section = section  # where it goes
@@ -76,6 +78,7 @@ class ProgramPlan:
         self.kind = kind
         self.options = options
         self.retype = retype  # type, attach type, flags, target
+        self.alternative = alternative  # group (text) and rank (a number, 1 is tried first)
 
 
 class SamplePlan:

@@ -9,7 +9,7 @@ from ebpm.btf.encode import encode
 from ebpm.btf.layout import Layout
 from ebpm.errors import InvalidPackage, InvalidParameter
 from ebpm.package.describe import ObjectFacts, VariableFact, describe
-from ebpm.package.hook import Hook, hook_of
+from ebpm.package.hook import Hook, alternative_of, hook_of
 from ebpm.package.model import ObjectFile, Package, ProgramSpec, Variable
 from ebpm.package.sections import retype
 from ebpm.runtime.entries import plan_maps
@@ -146,12 +146,14 @@ def _program(program: ProgramSpec, facts: ObjectFacts) -> ProgramPlan:
             f"the metadata names a program {program.name!r}, and the object has {known}"
         )
     hook = hook_of(program)
+    alternative = alternative_of(program)
     plan = ProgramPlan(
         name=program.name,
         section=hook.section,
         kind=hook.kind,
         options=dict(hook.options),
         origin=origins[program.name],
+        alternative=list(alternative) if alternative else None,
     )
     try:
         move(plan, hook)

@@ -10,7 +10,33 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ebpm.errors import InvalidPackage, InvalidParameter
-from ebpm.package.hook import AUTO, TC, XDP, Hook, hook_of, kind_of, parse_hook
+from ebpm.package.hook import (
+    AUTO,
+    CGROUP,
+    ENTRY,
+    FREPLACE,
+    ITERATOR,
+    LINK,
+    LSM,
+    LWT,
+    NETFILTER,
+    NETNS,
+    PERF_EVENT,
+    REUSEPORT,
+    SOCKET,
+    SOCKMAP,
+    STRUCT_OPS,
+    SYSCALL,
+    TC,
+    UPROBE,
+    USDT,
+    XDP,
+    Hook,
+    alternative_of,
+    hook_of,
+    kind_of,
+    parse_hook,
+)
 from ebpm.package.model import ProgramSpec
 from tests.strategies import JSON, examples
 
@@ -20,21 +46,45 @@ from tests.strategies import JSON, examples
     [
         ("tracepoint/syscalls/sys_enter_kill", AUTO),
         ("kprobe/do_unlinkat", AUTO),
-        ("uprobe//usr/bin/bash:readline", AUTO),
+        ("fentry.s/f", AUTO),
+        ("uprobe//usr/bin/bash:readline", UPROBE),
+        ("uretprobe.s/libc.so.6:malloc", UPROBE),
+        ("uprobe.multi/libc.so.6:mem*", UPROBE),
+        ("usdt//usr/bin/x:a:b", USDT),
+        ("perf_event", PERF_EVENT),
+        ("perf_event_1", PERF_EVENT),
         ("xdp", XDP),
         ("xdp.frags", XDP),
         ("?xdp", XDP),
         ("xdp/my_prog", XDP),
-        ("xdp_devmap", AUTO),
-        ("xdp_cpumap/entry", AUTO),
-        ("xdp/devmap", AUTO),
-        ("xdp.frags/cpumap", AUTO),
+        ("xdp_my_prog", XDP),
+        ("xdp_devmap", ENTRY),
+        ("xdp_cpumap/entry", ENTRY),
+        ("xdp/devmap", ENTRY),
+        ("xdp.frags/cpumap", ENTRY),
         ("tc", TC),
         ("?tc/egress", TC),
         ("classifier/ingress", TC),
         ("action", TC),
-        ("tcx/ingress", AUTO),
+        ("tcx/ingress", LINK),
         ("tcp_congestion", AUTO),
+        ("cgroup/connect4", CGROUP),
+        ("cgroup_skb/egress", CGROUP),
+        ("sockops", CGROUP),
+        ("lsm_cgroup/socket_bind", CGROUP),
+        ("lsm/file_open", LSM),
+        ("sk_skb/stream_verdict", SOCKMAP),
+        ("sk_msg", SOCKMAP),
+        ("sk_lookup", NETNS),
+        ("flow_dissector", NETNS),
+        ("socket1", SOCKET),
+        ("sk_reuseport/migrate", REUSEPORT),
+        ("lwt_xmit", LWT),
+        ("netfilter", NETFILTER),
+        ("freplace/f", FREPLACE),
+        ("iter.s/task", ITERATOR),
+        ("syscall", SYSCALL),
+        ("struct_ops/init", STRUCT_OPS),
         ("", AUTO),
     ],
 )
@@ -53,6 +103,16 @@ def test_a_sections_first_word_says_who_attaches_it(section: str, kind: str) -> 
         ("tc,direction=custom,parent=0x10", "tc", {"direction": "custom", "parent": 16}),
         ("uprobe//opt/a=b:f", "uprobe//opt/a=b:f", {}),
         ("xdp,dev=", "xdp", {"dev": ""}),
+        ("uprobe/libc.so.6:f,pid=7", "uprobe/libc.so.6:f", {"pid": 7}),
+        ("usdt,binary=/x,provider=p,name=n", "usdt", {"binary": "/x", "provider": "p", "name": "n"}),
+        ("perf_event,type=software,config=cpu-clock,frequency=99", "perf_event",
+         {"type": "software", "config": "cpu-clock", "frequency": 99}),
+        ("perf_event,type=4,config=0x1a8,cpu=0", "perf_event", {"type": 4, "config": 424, "cpu": 0}),
+        ("cgroup/skb,cgroup=a/b,direction=egress", "cgroup/skb",
+         {"cgroup": "a/b", "direction": "egress"}),
+        ("netfilter,pf=ipv6,hook=input,priority=-5", "netfilter",
+         {"pf": "ipv6", "hook": "input", "priority": -5}),
+        ("lwt_xmit,route=10.0.0.0/8,dev=v0", "lwt_xmit", {"route": "10.0.0.0/8", "dev": "v0"}),
     ],
 )  # fmt: skip
 def test_a_hook_is_a_section_and_options(text: str, section: str, options: dict[str, Any]) -> None:
@@ -68,6 +128,12 @@ def test_a_hook_is_a_section_and_options(text: str, section: str, options: dict[
         ("xdp,mode=fast", "'fast' is no XDP mode", "write generic, native, offload"),
         ("tc,direction=up", "'up' is no direction", "write ingress, egress, custom"),
         ("tc,handle=x", "handle='x' is not an integer", ""),
+        ("uprobe,pid=0", "pid=0 is out of range", ""),
+        ("perf_event,frequency=0", "frequency=0 is out of range", ""),
+        ("netfilter,hook=early", "'early' is no hook", "write prerouting, input"),
+        ("netfilter,pf=arp", "'arp' is no protocol family", "write ipv4, ipv6"),
+        ("cgroup/skb,direction=custom", "'custom' is no direction", "write ingress, egress"),
+        ("syscall,pid=1", "has the option 'pid'", "syscall takes no options"),
         ("tc,handle=", "handle='' is not an integer", ""),
         ("tc,priority=-1", "priority=-1 is out of range", ""),
         ("xdp,flags=4294967296", "flags=4294967296 is out of range: 0 to 4294967295", ""),
@@ -130,6 +196,28 @@ def test_a_programs_hook_is_its_section_and_the_keys_beside_it(
 def test_metadata_with_a_bad_option_is_an_invalid_package(one: ProgramSpec, says: str) -> None:
     with pytest.raises(InvalidPackage, match=says):
         hook_of(one)
+
+
+@pytest.mark.parametrize(
+    ("value", "means"),
+    [
+        (None, None),
+        ("open 1", ("open", 1)),
+        ("open 20", ("open", 20)),
+        ({"group": "open", "rank": 2}, ("open", 2)),
+    ],
+)
+def test_alternatives_have_a_group_and_a_rank(value: Any, means: Any) -> None:
+    extra = {} if value is None else {"alternative": value}
+    assert alternative_of(program("tp/x", **extra)) == means
+
+
+@pytest.mark.parametrize(
+    "value", ["open", "open x", "", " 1", 3, True, [], {}, {"group": "a"}, {"group": "a", "rank": True}]
+)
+def test_what_is_no_alternative_is_an_invalid_package(value: Any) -> None:
+    with pytest.raises(InvalidPackage, match="program prog: alternative .* is no group and rank"):
+        alternative_of(program("tp/x", alternative=value))
 
 
 @examples(200)

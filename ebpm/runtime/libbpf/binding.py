@@ -74,8 +74,12 @@ class Libbpf:
     @property
     def usdt_spec_size(self) -> int:
         """The value size of ``__bpf_usdt_specs`` that it fills in: the layout changed with 1.7."""
-        version = [self.function(f"libbpf_{part}_version")() for part in ("major", "minor")]
-        return 304 if version >= [1, 7] else 208
+        return 304 if self.version_numbers >= (1, 7) else 208
+
+    @property
+    def version_numbers(self) -> tuple[int, int]:
+        """The version's first two numbers."""
+        return self.function("libbpf_major_version")(), self.function("libbpf_minor_version")()
 
     @property
     def possible_cpus(self) -> int:
@@ -143,10 +147,17 @@ class BpfObject:
         data: the ELF file.
         name: of the object; internal maps are named after it.
         btf_path: BTF to relocate against instead of the running kernel's.
+        pin: let maps that ask for it be pinned below /sys/fs/bpf.
     """
 
     def __init__(
-        self, library: Libbpf, data: bytes, name: str, btf_path: str | None = None
+        self,
+        library: Libbpf,
+        data: bytes,
+        name: str,
+        btf_path: str | None = None,
+        *,
+        pin: bool = False,
     ) -> None:
         self.library = library
         self._data = data  # libbpf copies what it needs; kept for as long as it may not have
@@ -157,7 +168,7 @@ class BpfObject:
         )
         call = "bpf_object__open_mem"
         self._handle = library.pointer(call, data, len(data), ctypes.byref(options))
-        for one in self.maps():  # nothing is pinned that nobody asked for
+        for one in [] if pin else self.maps():  # nothing is pinned that nobody asked for
             library.check("bpf_map__set_pin_path", one._handle, None)  # noqa: SLF001
 
     def programs(self) -> list[Program]:
@@ -197,7 +208,7 @@ class Program:
     """``struct bpf_program`` of an object that is open."""
 
     def __init__(self, library: Libbpf, handle: Any) -> None:  # noqa: ANN401
-        self._library = library
+        self.library = self._library = library
         self._handle = handle
         self.name: str = library.function("bpf_program__name")(handle).decode()
         self.section: str = library.function("bpf_program__section_name")(handle).decode()
@@ -206,6 +217,33 @@ class Program:
     def fd(self) -> int:
         """The file descriptor; the program must be loaded."""
         return self._library.check("bpf_program__fd", self._handle)
+
+    @property
+    def type(self) -> int:
+        """The ``enum bpf_prog_type``; 0 where libbpf does not know the section."""
+        return int(self._library.function("bpf_program__type")(self._handle))
+
+    @property
+    def attach_type(self) -> int:
+        """The ``enum bpf_attach_type`` that it is loaded for."""
+        return int(self._library.function("bpf_program__expected_attach_type")(self._handle))
+
+    def set_type(self, section: str) -> bool:
+        """Have it loaded as programs of a section are; False if libbpf does not know the section.
+
+        The object must not be loaded yet.
+        """
+        kind, attach_type = ctypes.c_int(), ctypes.c_int()
+        find = self._library.function("libbpf_prog_type_by_name")
+        if find(section.encode(), ctypes.byref(kind), ctypes.byref(attach_type)) < 0:
+            return False
+        self.set("bpf_program__set_type", kind)
+        self.set("bpf_program__set_expected_attach_type", attach_type)
+        return True
+
+    def leave_out(self) -> None:
+        """Do not load it with the object."""
+        self.set("bpf_program__set_autoload", False)
 
     def attach(self) -> Link:
         """Attach to what the section's name says."""
@@ -253,6 +291,11 @@ class Link:
     def __init__(self, library: Libbpf, handle: Any) -> None:  # noqa: ANN401
         self._library = library
         self._handle = handle
+
+    @property
+    def fd(self) -> int:
+        """The file descriptor of the kernel's link."""
+        return self._library.check("bpf_link__fd", self._handle)
 
     def close(self) -> None:
         """Detach. May be called twice."""
@@ -314,8 +357,8 @@ class Map:
     """``struct bpf_map`` of an object that is open."""
 
     def __init__(self, library: Libbpf, handle: Any) -> None:  # noqa: ANN401
-        self._library = library
-        self._handle = handle
+        self.library = self._library = library
+        self.handle = self._handle = handle
         self.name: str = library.function("bpf_map__name")(handle).decode()
 
     @property

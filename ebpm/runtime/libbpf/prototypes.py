@@ -19,6 +19,7 @@ from ebpm.runtime.libbpf.structs import (
     Program,
     TcHook,
     TcOptions,
+    TestRunOptions,
     UprobeMultiOptions,
     UprobeOptions,
 )
@@ -64,6 +65,10 @@ PROTOTYPES: Final[dict[str, tuple[Any, list[Any]]]] = {  # name: (restype, argty
     "bpf_program__fd": (c_int, [PROGRAM]),
     # enum bpf_prog_type bpf_program__type(const struct bpf_program *prog)
     "bpf_program__type": (c_int, [PROGRAM]),
+    # enum bpf_attach_type bpf_program__expected_attach_type(const struct bpf_program *prog)
+    "bpf_program__expected_attach_type": (c_int, [PROGRAM]),
+    # int libbpf_prog_type_by_name(const char *, enum bpf_prog_type *, enum bpf_attach_type *)
+    "libbpf_prog_type_by_name": (c_int, [c_char_p, POINTER(c_int), POINTER(c_int)]),
     # struct bpf_link *bpf_program__attach(const struct bpf_program *prog)
     "bpf_program__attach": (LINK, [PROGRAM]),
     # int bpf_program__set_type(struct bpf_program *prog, enum bpf_prog_type type)
@@ -109,6 +114,24 @@ PROTOTYPES: Final[dict[str, tuple[Any, list[Any]]]] = {  # name: (restype, argty
         LINK,
         [PROGRAM, c_int, c_char_p, c_char_p, c_char_p, c_void_p],
     ),
+    # struct bpf_link *bpf_program__attach_perf_event(const struct bpf_program *prog, int pfd)
+    "bpf_program__attach_perf_event": (LINK, [PROGRAM, c_int]),
+    # struct bpf_link *bpf_map__attach_struct_ops(const struct bpf_map *map)
+    "bpf_map__attach_struct_ops": (LINK, [MAP]),
+    # int bpf_link__fd(const struct bpf_link *link)
+    "bpf_link__fd": (c_int, [LINK]),
+    # int bpf_iter_create(int link_fd)
+    "bpf_iter_create": (c_int, [c_int]),
+    # int bpf_prog_attach(int prog_fd, int attachable_fd, enum bpf_attach_type, unsigned int flags)
+    "bpf_prog_attach": (c_int, [c_int, c_int, c_int, c_uint32]),
+    # int bpf_prog_detach2(int prog_fd, int attachable_fd, enum bpf_attach_type type)
+    "bpf_prog_detach2": (c_int, [c_int, c_int, c_int]),
+    # int bpf_prog_get_fd_by_id(__u32 id)
+    "bpf_prog_get_fd_by_id": (c_int, [c_uint32]),
+    # int bpf_obj_get(const char *pathname)
+    "bpf_obj_get": (c_int, [c_char_p]),
+    # int bpf_prog_test_run_opts(int prog_fd, struct bpf_test_run_opts *opts)
+    "bpf_prog_test_run_opts": (c_int, [c_int, POINTER(TestRunOptions)]),
     # int bpf_link__destroy(struct bpf_link *link)
     "bpf_link__destroy": (c_int, [LINK]),
     # const char *bpf_map__name(const struct bpf_map *map)

@@ -58,6 +58,22 @@ class LinkCreateOptions(ctypes.Structure):
     )
 
 
+class NetfilterLinkOptions(ctypes.Structure):
+    """``struct bpf_link_create_opts`` with what a link to netfilter needs (libbpf 1.3)."""
+
+    _fields_ = (
+        ("sz", ctypes.c_size_t),
+        ("flags", ctypes.c_uint32),
+        ("iter_info", ctypes.c_void_p),
+        ("iter_info_len", ctypes.c_uint32),
+        ("target_btf_id", ctypes.c_uint32),
+        ("pf", ctypes.c_uint32),
+        ("hook", ctypes.c_uint32),
+        ("priority", ctypes.c_int32),
+        ("netfilter_flags", ctypes.c_uint32),
+    )
+
+
 class KprobeOptions(ctypes.Structure):
     """``struct bpf_kprobe_opts``."""
 
@@ -118,6 +134,48 @@ class UprobeMultiOptions(ctypes.Structure):
         ("cookies", ctypes.c_void_p),
         ("cnt", ctypes.c_size_t),
         ("retprobe", ctypes.c_bool),
+    )
+
+
+class TaskIteratorInfo(ctypes.Structure):
+    """``union bpf_iter_link_info`` (include/uapi/linux/bpf.h) for tasks; ``tid`` is ``map_fd``."""
+
+    _fields_ = (
+        ("tid", ctypes.c_uint32),
+        ("pid", ctypes.c_uint32),
+        ("pid_fd", ctypes.c_uint32),
+        ("_rest", ctypes.c_uint32),
+    )
+
+
+class IteratorOptions(ctypes.Structure):
+    """``struct bpf_iter_attach_opts``."""
+
+    _fields_ = (
+        ("sz", ctypes.c_size_t),
+        ("link_info", ctypes.POINTER(TaskIteratorInfo)),
+        ("link_info_len", ctypes.c_uint32),
+    )
+
+
+class TestRunOptions(ctypes.Structure):
+    """``struct bpf_test_run_opts``."""
+
+    _fields_ = (
+        ("sz", ctypes.c_size_t),
+        ("data_in", ctypes.c_void_p),
+        ("data_out", ctypes.c_void_p),
+        ("data_size_in", ctypes.c_uint32),
+        ("data_size_out", ctypes.c_uint32),
+        ("ctx_in", ctypes.c_void_p),
+        ("ctx_out", ctypes.c_void_p),
+        ("ctx_size_in", ctypes.c_uint32),
+        ("ctx_size_out", ctypes.c_uint32),
+        ("retval", ctypes.c_uint32),
+        ("repeat", ctypes.c_int),
+        ("duration", ctypes.c_uint32),
+        ("flags", ctypes.c_uint32),
+        ("cpu", ctypes.c_uint32),
     )
 
 

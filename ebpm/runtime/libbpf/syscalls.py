@@ -12,7 +12,8 @@ _PERF_EVENT_OPEN_GENERIC = 241  # include/uapi/asm-generic/unistd.h: arm64, risc
 _PERF_FLAG_FD_CLOEXEC = 8
 _PERF_EVENT_IOC_ENABLE = 0x2400
 _PERF_TYPE_SOFTWARE, _PERF_COUNT_SW_BPF_OUTPUT, _PERF_SAMPLE_RAW = 1, 10, 1 << 10
-_WATERMARK = 1 << 14
+_FREQUENCY, _WATERMARK = 1 << 10, 1 << 14
+_PIDFD_GETFD = 438  # the same on every architecture
 
 
 def open_bpf_output(cpu: int, watermark: int) -> int:
@@ -64,3 +65,48 @@ def perf_event_open(attr: PerfEventAttr, pid: int, cpu: int) -> int:
         error = ctypes.get_errno()
         raise OSError(error, os.strerror(error))
     return int(fd)
+
+
+def perf_event(
+    kind: int, config: int, *, sample: int, is_frequency: bool, pid: int, cpu: int
+) -> int:
+    """Open a perf event that samples, for a BPF program to be attached to.
+
+    Args:
+        kind: PERF_TYPE_*.
+        config: the event, by the kind's numbers.
+        sample: a frequency (per second), or else a period (in events).
+        is_frequency: which of the two.
+        pid: a process; -1 for all.
+        cpu: its number; -1 for all.
+
+    Raises:
+        OSError: as perf_event_open(2); ENOENT or EOPNOTSUPP where the machine has no such event.
+    """
+    attr = PerfEventAttr(
+        type=kind,
+        size=ctypes.sizeof(PerfEventAttr),
+        config=config,
+        sample_period=sample,
+        flags=_FREQUENCY if is_frequency else 0,
+    )
+    return perf_event_open(attr, pid, cpu)
+
+
+def take_descriptor(pid: int, fd: int) -> int:
+    """Duplicate a descriptor of another process (pidfd_getfd(2), Linux 5.6).
+
+    Raises:
+        OSError: ESRCH or EBADF where there is no such process or descriptor, or EPERM.
+    """
+    process = os.pidfd_open(pid)
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.syscall.restype = ctypes.c_long
+    try:
+        found = libc.syscall(ctypes.c_long(_PIDFD_GETFD), process, fd, 0)
+    finally:
+        os.close(process)
+    if found < 0:
+        error = ctypes.get_errno()
+        raise OSError(error, os.strerror(error))
+    return int(found)

@@ -187,7 +187,9 @@ def _compile(root: Path) -> None:
     command += ["-x", "|".join(f"/{name}/" for name in sorted(_LEFT_OUT_FOLDERS))]
     environment = {"PYTHONHOME": str(root / "usr"), "PATH": os.environ.get("PATH", "")}
     try:
-        subprocess.run([*command, "-s", root, folder], env=environment, stderr=subprocess.DEVNULL)
+        subprocess.run(
+            [*command, "-s", root, folder], env=environment, check=False, stderr=subprocess.DEVNULL
+        )
     except OSError:
         pass  # of another architecture
 
@@ -221,6 +223,7 @@ def boot(kernel: Kernel, image: Path, *, seconds: float, options: str = "") -> s
     try:
         done = subprocess.run(
             command,
+            check=False,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -241,7 +244,9 @@ def boot(kernel: Kernel, image: Path, *, seconds: float, options: str = "") -> s
 # --- the initramfs: cpio's "newc" format (Documentation/driver-api/early-userspace) --------------
 
 
-def initramfs(image: Path, root: Path, folder: Path, commands: str, kernels: Iterable[Kernel]) -> None:
+def initramfs(
+    image: Path, root: Path, folder: Path, commands: str, kernels: Iterable[Kernel]
+) -> None:
     """Write an initramfs that runs shell commands in a copy of a folder and powers off."""
     with image.open("wb") as file:
         for entry in _entries(root, folder, INIT % commands, kernels):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ebpm.errors import InvalidParameter, UsageError
-from ebpm.package.hook import AUTO, OPTION_NAMES, parse_hook
+from ebpm.package.hook import OPTION_NAMES, parse_hook, suits
 from ebpm.runtime.plan import Plan, ProgramPlan
 from ebpm.runtime.planner import move
 
@@ -29,7 +29,7 @@ def move_hooks(plan: Plan, hooks: Sequence[str]) -> None:
             raise UsageError(
                 f"{plan.name} has no program {name!r}", hint=f"it has {', '.join(programs)}"
             )
-        movable = [one for one in plan.programs if one.kind != AUTO]
+        movable = [one for one in plan.programs if suits(text, one.section)]
         if len(plan.programs) == 1:
             movable = plan.programs
         if not movable:

@@ -97,6 +97,7 @@ RUN_OPTIONS = (
         many=True,
         help="Attach elsewhere, e.g. xdp,dev=eth0 (docs/spec/hooks.md). May be repeated.",
     ),
+    Option("--pin", help="Pin the maps that ask for it below /sys/fs/bpf, and leave them there."),
     Option(
         "--pull",
         metavar="WHEN",

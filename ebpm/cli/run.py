@@ -117,6 +117,7 @@ class _Run:
                 self.data,
                 values,
                 libbpf=self.config.libbpf,
+                pin=bool(self.options["pin"]),
                 show_log=show,
                 interval=self.options["interval"],
                 per_cpu=bool(self.options["per_cpu"]),
@@ -132,7 +133,8 @@ class _Run:
         return child.status() if child else 0
 
     def _loop(self, session: Session, sink: Sink, child: Child | None) -> None:
-        note(f"{self.plan.name} is attached; Ctrl-C ends it")
+        if session.waits:
+            note(f"{self.plan.name} is attached; Ctrl-C ends it")
         end = None if self.duration is None else time.monotonic() + self.duration
         if self.duration is not None:
             self.signals.end_by(self.duration)
@@ -141,7 +143,8 @@ class _Run:
                 child.start()
                 if child.end is not None:
                     session.watch(child.end)
-            while not session.stopped and not (child and child.poll()):
+            self._once(session)
+            while session.waits and not session.stopped and not (child and child.poll()):
                 wait = None if end is None else end - time.monotonic()
                 if wait is not None and wait <= 0:
                     break
@@ -154,6 +157,19 @@ class _Run:
         except (OutputClosed, Stalled):
             pass  # nobody reads any more: that is the end, and no error
         self._report_lost(session, final=True)
+
+    def _once(self, session: Session) -> None:
+        """Print what iterators write, and tell of syscall programs that failed."""
+        for name, text in session.texts():
+            if self.options["json"]:
+                from ebpm.plainjson import dumps
+
+                lines = text.splitlines()
+                text = "".join(f"{dumps({'program': name, 'text': line})}\n" for line in lines)  # noqa: PLW2901
+            self.stream.write(text)
+        for name, value in session.results():
+            if value:
+                warn(f"{self.plan.name}: program {name} returned {value}")
 
     def _take(self, session: Session, batches: Any, sink: Sink) -> None:  # noqa: ANN401
         for batch in batches:

@@ -180,6 +180,19 @@ def parse_hook(text: str, section: str) -> Hook:
     return Hook(hook_section, options)
 
 
+def suits(text: str, section: str) -> bool:
+    """Whether a hook that names no program may speak to one: its kind, or its options, fit.
+
+    A kind that takes no options is none that could be meant.
+    """
+    kind = kind_of(section)
+    if kind not in _OPTIONS:
+        return False
+    if not re.match(r"[a-z]+=", text):
+        return kind_of(text.partition(",")[0]) == kind
+    return set(re.findall(r"(?:^|,)([a-z]+)=", text)) <= set(_OPTIONS[kind])
+
+
 def hook_of(program: ProgramSpec) -> Hook:
     """Read a program's hook from its section and from eunomia-bpf's keys beside it.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from ebpm.errors import EbpmError
-from ebpm.runtime.libbpf.binding import TcAttachment
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
         def close(self) -> None:
             """Detach."""
 
-    Attacher = Callable[[BpfObject, Program, ProgramPlan], Sequence[Attachment]]
+    Attacher = Callable[[Program, ProgramPlan], Sequence[Attachment]]
 
 
 def attach(
@@ -49,7 +48,7 @@ def attach(
                 if one.kind == "auto":
                     done.append(attach_plainly(loaded[one.name], one))
                 else:
-                    done.extend(_attacher(one.kind)(bpf, loaded[one.name], one))
+                    done.extend(_attacher(one.kind)(loaded[one.name], one))
             except OSError as error:
                 from ebpm.runtime.failures import attach_error
 
@@ -66,13 +65,7 @@ def attach(
 def detach(attachments: list[Attachment]) -> None:
     """Detach, last first, and forget."""
     while attachments:
-        one = attachments.pop()
-        one.close()
-        if isinstance(one, TcAttachment) and one.created:
-            from ebpm.runtime.tc import has_filters
-
-            if not has_filters(one.ifindex):
-                one.remove_hook()
+        attachments.pop().close()
 
 
 def attach_plainly(program: Program, one: ProgramPlan) -> Attachment:
@@ -90,7 +83,7 @@ def _attacher(kind: str) -> Attacher:
         from ebpm.runtime import probes
 
         return probes.ATTACHERS[kind]
-    if kind in ("lwt",):
+    if kind == "lwt":
         from ebpm.runtime import lwt
 
         return lwt.attach

@@ -1,10 +1,24 @@
-"""What a failed attachment means, in words, and what to do about it."""
+"""What a failed load or attachment means, in words, and what to do about it.
+
+Imported only when something has failed.
+"""
 
 from __future__ import annotations
 
 import errno
+import os
 
-from ebpm.errors import AttachFailed, EbpmError, FeatureMissing, TracefsMissing
+from ebpm.errors import (
+    AttachFailed,
+    BtfMissing,
+    EbpmError,
+    FeatureMissing,
+    HookNotFound,
+    LoadFailed,
+    PermissionMissing,
+    ProgramRejected,
+    TracefsMissing,
+)
 from ebpm.runtime.features import (
     STRUCT_OPS_LINK,
     TASK_ITERATOR_OPTIONS,
@@ -13,16 +27,85 @@ from ebpm.runtime.features import (
     lacking,
 )
 from ebpm.runtime.hooks import tracefs
-from ebpm.runtime.object import hook_not_found, permission_error
+from ebpm.runtime.privileges import missing_capabilities
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ebpm.runtime.libbpf.binding import Libbpf
+    from collections.abc import Mapping
+
+    from ebpm.runtime.libbpf.binding import Libbpf, LibbpfError
     from ebpm.runtime.log import Log
     from ebpm.runtime.plan import Plan, ProgramPlan
 
+_KERNEL_BTF = "/sys/kernel/btf/vmlinux"
 _ENOTSUPP = 524  # of the kernel, and of no C library
 _TRACED = ("tp", "tracepoint", "kprobe", "kretprobe", "uprobe", "uretprobe", "usdt")
+
+
+def permission_error(plan: Plan, what: str) -> PermissionMissing | None:
+    """Name the capabilities that the process lacks for a plan, if it lacks any."""
+    missing = missing_capabilities([program.section for program in plan.programs])
+    if not missing:
+        return None
+    names = " and ".join(missing)
+    return PermissionMissing(
+        f"{what} needs {names}",
+        hint=f"run it as root, or with {names}: sudo ebpm run …",
+    )
+
+
+def hook_not_found(
+    section: str, tool: str, options: Mapping[str, object] | None = None
+) -> HookNotFound:
+    """Say which hook is absent, and which are most like it."""
+    from ebpm.runtime.hooks import nearest, target_of
+
+    target = target_of(section, options or {})
+    near = nearest(section, options or {})
+    hint = f"the nearest are {', '.join(near)}" if near else None
+    return HookNotFound(f"{tool}: {target}", hint=hint)
+
+
+def load_error(error: LibbpfError, plan: Plan, log: Log, library: Libbpf) -> EbpmError:
+    """Say why an object could not be loaded; the program is named where the log tells it."""
+    name = log.program()
+    one = next((each for each in plan.programs if each.name == name), None)
+    told = _load_error(error, plan, one, log, library)
+    told.program = name
+    return told
+
+
+def _load_error(
+    error: LibbpfError, plan: Plan, one: ProgramPlan | None, log: Log, library: Libbpf
+) -> EbpmError:
+    if error.errno in (errno.EPERM, errno.EACCES):
+        denied = permission_error(plan, f"loading {plan.name}")
+        if denied:
+            return denied
+    if not os.path.exists(_KERNEL_BTF) and log.says("kernel BTF", "vmlinux BTF"):
+        return BtfMissing(f"{plan.name} needs the kernel's BTF, and there is no {_KERNEL_BTF}")
+    refused = log.verifier()
+    if refused and error.errno != errno.EPERM:
+        return ProgramRejected(
+            f"the kernel refuses program {refused[0]!r} of {plan.name}: {refused[1]}"
+        )
+    if one and (feature := lacking_feature(one, library)):
+        return FeatureMissing(f"{plan.name}: program {one.name!r} needs {feature}")
+    if error.errno == _ENOTSUPP and (feature := lacking_struct_ops_link(library)):
+        return FeatureMissing(f"{plan.name} needs {feature}")
+    for program in plan.programs:
+        target = program.section.partition("/")[2]
+        if (target and log.says(f"'{program.name}': failed to find")) or (
+            error.errno == errno.ESRCH and target and log.says(f"'{target}'")
+        ):
+            return hook_not_found(program.section, plan.name)
+    reason = log.last() or error.strerror
+    if error.errno == errno.EPERM:
+        return FeatureMissing(
+            f"this kernel does not allow what {plan.name} does: {reason}",
+            hint="lockdown or a hardened kernel forbids such programs; see `dmesg`",
+        )
+    return LoadFailed(f"{plan.name} cannot be loaded: {reason}")
 
 
 def attach_error(

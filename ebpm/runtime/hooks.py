@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import os
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 _TRACEFS = ("/sys/kernel/tracing", "/sys/kernel/debug/tracing")
 
 
@@ -29,25 +33,73 @@ def kernel_functions() -> list[str]:
     return [parts[2] for parts in fields if len(parts) >= 3 and parts[1] in "tT"]
 
 
-def candidates(section: str) -> tuple[str, list[str]]:
-    """Tell the name that a section hooks, and the names that it could hook."""
+def candidates(section: str, options: Mapping[str, object]) -> tuple[str, list[str]]:
+    """Tell the name that a hook has, and the names that it could have."""
     kind, _, name = section.removeprefix("?").partition("/")
+    kind = kind.removesuffix(".s")
     if kind in ("tp", "tracepoint"):
         return name, tracepoints()
     if kind in ("raw_tp", "raw_tracepoint", "raw_tp.w", "raw_tracepoint.w", "tp_btf"):
         return name, [one.partition("/")[2] for one in tracepoints()]
     if kind in ("kprobe", "kretprobe"):
         return name.partition("+")[0], kernel_functions()
-    if kind.removesuffix(".s") in ("fentry", "fexit", "fmod_ret"):
+    if kind in ("fentry", "fexit", "fmod_ret"):
         return name, kernel_functions()
+    if kind in ("lsm", "lsm_cgroup"):
+        begin = "bpf_lsm_"
+        hooks = [one for one in kernel_functions() if one.startswith(begin)]
+        return name, [one.removeprefix(begin) for one in hooks]
+    if kind in ("uprobe", "uretprobe"):
+        binary, function = binary_and_function(name, options)
+        return function, functions_of(binary)
     return name, []
 
 
-def nearest(section: str, count: int = 3) -> list[str]:
-    """Name the hooks most like the one that a section names; best first."""
+def binary_and_function(name: str, options: Mapping[str, object]) -> tuple[str, str]:
+    """Tell the binary and the function of a uprobe: the options' or the section's."""
+    binary, _, function = name.rpartition(":") if ":" in name else (name, "", "")
+    binary, function = str(options.get("binary", binary)), str(options.get("function", function))
+    return binary, function.partition("+")[0]
+
+
+def functions_of(binary: str) -> list[str]:
+    """List the functions in a binary's symbol tables; none where it cannot be read."""
+    try:
+        from elftools.common.exceptions import ELFError
+        from elftools.elf.elffile import ELFFile
+        from elftools.elf.sections import SymbolTableSection
+    except ImportError:
+        return []
+    try:
+        with open(binary, "rb") as file:
+            found: set[str] = set()
+            for table in ELFFile(file).iter_sections():
+                if isinstance(table, SymbolTableSection):
+                    symbols = table.iter_symbols()
+                    found |= {one.name for one in symbols if one["st_info"]["type"] == "STT_FUNC"}
+            return sorted(found - {""})
+    except (OSError, ELFError, ValueError, UnicodeDecodeError):
+        return []
+
+
+def target_of(section: str, options: Mapping[str, object]) -> str:
+    """Say what is absent, for a sentence: the kernel's hook, the binary, or its function."""
+    word, _, name = section.removeprefix("?").partition("/")
+    if word.startswith(("uprobe", "uretprobe")):
+        binary, function = binary_and_function(name, options)
+        if "/" in binary and not os.path.exists(binary):
+            return f"there is no file {binary}"
+        return f"{binary} has no function {function}"
+    if word.startswith("usdt"):
+        return f"there is no probe {name}" + "".join(f", {k}={v}" for k, v in options.items())
+    return f"this kernel has no {section}"
+
+
+def nearest(section: str, options: Mapping[str, object] | None = None, count: int = 3) -> list[str]:
+    """Name the hooks most like the one that is named; best first."""
     from difflib import get_close_matches
 
-    name, known = candidates(section)
+    name, known = candidates(section, options or {})
     return get_close_matches(name, known, count, 0.6)
 
 

@@ -49,6 +49,19 @@ class Log:
             return name, reasons[-1] if reasons else "the verifier gave no reason"
         return None
 
+    def program(self) -> str | None:
+        """Give the program that the last line which names one is about."""
+        for line in reversed(self.lines):
+            name = line.partition("prog '")[2].partition("'")[0]
+            if name:
+                return name
+        return None
+
+    def note(self, text: str) -> None:
+        """Show a line of our own."""
+        if self._show:
+            self._show(text)
+
     def says(self, *words: str) -> bool:
         """Whether any line holds any of the words."""
         return any(word in line for line in self.lines for word in words)

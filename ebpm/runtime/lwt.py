@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ebpm.runtime.attach import Attachment
-    from ebpm.runtime.libbpf.binding import BpfObject, Program
+    from ebpm.runtime.libbpf.binding import Program
     from ebpm.runtime.plan import ProgramPlan
 
 _RTM_NEWROUTE, _RTM_DELROUTE = 24, 25
@@ -30,7 +30,7 @@ _MAIN, _STATIC, _UNICAST, _UNIVERSE = 254, 4, 1, 0  # RT_TABLE_*, RTPROT_*, RTN_
 _LINK = 253  # RT_SCOPE_LINK
 
 
-def attach(bpf: BpfObject, program: Program, one: ProgramPlan) -> Sequence[Attachment]:
+def attach(program: Program, one: ProgramPlan) -> Sequence[Attachment]:
     """Make a route whose packets the program sees; it must not be there yet."""
     destination, length, family = _route(one)
     place = {"dev": one.options.get("dev"), "via": one.options.get("via")}

@@ -11,10 +11,11 @@ from ebpm.runtime.libbpf.binding import LibbpfError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from socket import socket as Socket
+    from socket import socket
 
     from ebpm.runtime.attach import Attachment
-    from ebpm.runtime.libbpf.binding import BpfObject, Map, Program
+    from ebpm.runtime.libbpf.attachments import TcAttachment
+    from ebpm.runtime.libbpf.binding import Map, Program
     from ebpm.runtime.plan import ProgramPlan
 
 _BPF_XDP = 37  # enum bpf_attach_type
@@ -54,7 +55,7 @@ def interface_index(text: str) -> int:
 # --- interfaces ----------------------------------------------------------------------------------
 
 
-def attach_xdp(bpf: BpfObject, program: Program, one: ProgramPlan) -> Sequence[Attachment]:
+def attach_to_xdp(program: Program, one: ProgramPlan) -> Sequence[Attachment]:
     """Attach to an interface before the stack sees a packet."""
     ifindex = interface_index(str(one.options.get("dev", "1")))
     flags = int(one.options.get("flags", 0)) | _XDP_FLAGS.get(str(one.options.get("mode")), 0)
@@ -63,22 +64,45 @@ def attach_xdp(bpf: BpfObject, program: Program, one: ProgramPlan) -> Sequence[A
     except LibbpfError as error:
         if error.errno != errno.EINVAL:
             raise
-        return [program.attach_xdp(ifindex, flags)]  # Linux < 5.9 has no XDP links
+        from ebpm.runtime.libbpf.attachments import attach_xdp
+
+        return [attach_xdp(program, ifindex, flags)]  # Linux < 5.9 has no XDP links
 
 
-def attach_tc(bpf: BpfObject, program: Program, one: ProgramPlan) -> Sequence[Attachment]:
+def attach_to_tc(program: Program, one: ProgramPlan) -> Sequence[Attachment]:
     """Attach as a filter of clsact."""
-    attachment = program.attach_tc(
-        interface_index(str(one.options.get("dev", "1"))),
-        _TC_POINTS[str(one.options.get("direction", "ingress"))],
-        int(one.options.get("handle", 1)),
-        int(one.options.get("priority", 1)),
-        int(one.options.get("parent", 0)),
+    from ebpm.runtime.libbpf.attachments import attach_tc
+
+    attachment = attach_tc(
+        program,
+        ifindex=interface_index(str(one.options.get("dev", "1"))),
+        point=_TC_POINTS[str(one.options.get("direction", "ingress"))],
+        handle=int(one.options.get("handle", 1)),
+        priority=int(one.options.get("priority", 1)),
+        parent=int(one.options.get("parent", 0)),
     )
-    return [attachment]
+    return [Filter(attachment)]
 
 
-def attach_link(bpf: BpfObject, program: Program, one: ProgramPlan) -> Sequence[Attachment]:
+class Filter:
+    """A filter of clsact; which goes too if we made it and nobody else has a filter there."""
+
+    def __init__(self, attachment: TcAttachment) -> None:
+        self._attachment = attachment
+
+    def close(self) -> None:
+        """Detach. May be called twice."""
+        one = self._attachment
+        one.close()
+        if one.created:
+            from ebpm.runtime.tc import has_filters
+
+            one.created = False
+            if not has_filters(one.ifindex):
+                one.remove_hook()
+
+
+def attach_link(program: Program, one: ProgramPlan) -> Sequence[Attachment]:
     """Attach to an interface by tcx (Linux 6.6) or netkit (6.7)."""
     ifindex = interface_index(str(one.options.get("dev", "1")))
     kind = _TCX.get(one.section.removeprefix("?"))
@@ -88,7 +112,7 @@ def attach_link(bpf: BpfObject, program: Program, one: ProgramPlan) -> Sequence[
     return [program.attach_link(ifindex, kind, 0)]
 
 
-def attach_netfilter(bpf: BpfObject, program: Program, one: ProgramPlan) -> Sequence[Attachment]:
+def attach_to_netfilter(program: Program, one: ProgramPlan) -> Sequence[Attachment]:
     """Attach to a hook of netfilter."""
     from ebpm.runtime.libbpf import attachments
 
@@ -105,7 +129,7 @@ def attach_netfilter(bpf: BpfObject, program: Program, one: ProgramPlan) -> Sequ
 # --- cgroups and network namespaces --------------------------------------------------------------
 
 
-def attach_cgroup(bpf: BpfObject, program: Program, one: ProgramPlan) -> Sequence[Attachment]:
+def attach_cgroup(program: Program, one: ProgramPlan) -> Sequence[Attachment]:
     """Attach to a cgroup and those below it."""
     path = str(one.options.get("cgroup", ""))
     if not path:
@@ -141,7 +165,7 @@ def cgroup_root() -> str:
     return next((words[1] for words in found if words[2] == "cgroup2"), "/sys/fs/cgroup")
 
 
-def attach_netns(bpf: BpfObject, program: Program, one: ProgramPlan) -> Sequence[Attachment]:
+def attach_netns(program: Program, one: ProgramPlan) -> Sequence[Attachment]:
     """Attach to a network namespace."""
     name = str(one.options.get("netns", "/proc/self/ns/net"))
     path = name if "/" in name else f"/run/netns/{name}"
@@ -158,11 +182,11 @@ def attach_netns(bpf: BpfObject, program: Program, one: ProgramPlan) -> Sequence
 # --- sockets -------------------------------------------------------------------------------------
 
 
-def attach_sockmap(bpf: BpfObject, program: Program, one: ProgramPlan) -> Sequence[Attachment]:
+def attach_sockmap(program: Program, one: ProgramPlan) -> Sequence[Attachment]:
     """Attach to a map of sockets."""
     from ebpm.runtime.libbpf.attachments import attach_to_map
 
-    found = {each.name: each for each in bpf.maps() if each.type in _SOCKMAPS}
+    found = {each.name: each for each in program.owner.maps() if each.type in _SOCKMAPS}
     target = _sockmap(found, one)
     return [attach_to_map(program, target, program.attach_type or _STREAM_VERDICT)]
 
@@ -183,7 +207,7 @@ def _sockmap(found: dict[str, Map], one: ProgramPlan) -> Map:
     return found[str(name)]
 
 
-def attach_socket(bpf: BpfObject, program: Program, one: ProgramPlan) -> Sequence[Attachment]:
+def attach_socket(program: Program, one: ProgramPlan) -> Sequence[Attachment]:
     """Filter what a socket receives: a packet socket of ours, or a socket of another process."""
     if "pid" in one.options or "fd" in one.options:
         other = _socket_of(one)
@@ -201,13 +225,13 @@ def attach_socket(bpf: BpfObject, program: Program, one: ProgramPlan) -> Sequenc
     return [attachment]
 
 
-def attach_reuseport(bpf: BpfObject, program: Program, one: ProgramPlan) -> Sequence[Attachment]:
+def attach_reuseport(program: Program, one: ProgramPlan) -> Sequence[Attachment]:
     """Choose among sockets that share a port: by any of them."""
     other = _socket_of(one)
     return [SocketAttachment(other, program.fd, _SO_ATTACH_REUSEPORT, _SO_DETACH_REUSEPORT)]
 
 
-def _socket_of(one: ProgramPlan) -> Socket:
+def _socket_of(one: ProgramPlan) -> socket:
     import socket
 
     from ebpm.runtime.libbpf.syscalls import take_descriptor
@@ -231,9 +255,9 @@ def _socket_of(one: ProgramPlan) -> Socket:
 class SocketAttachment:
     """A program at a socket, which this holds open."""
 
-    def __init__(self, socket: Socket, program_fd: int, attach: int, detach: int) -> None:
-        socket.setsockopt(1, attach, program_fd)  # SOL_SOCKET
-        self._socket: Socket | None = socket
+    def __init__(self, other: socket, program_fd: int, attach: int, detach: int) -> None:
+        other.setsockopt(1, attach, program_fd)  # SOL_SOCKET
+        self._socket: socket | None = other
         self._detach = detach
 
     def close(self) -> None:
@@ -248,10 +272,10 @@ class SocketAttachment:
 
 
 ATTACHERS = {
-    "xdp": attach_xdp,
-    "tc": attach_tc,
+    "xdp": attach_to_xdp,
+    "tc": attach_to_tc,
     "link": attach_link,
-    "netfilter": attach_netfilter,
+    "netfilter": attach_to_netfilter,
     "cgroup": attach_cgroup,
     "netns": attach_netns,
     "sockmap": attach_sockmap,

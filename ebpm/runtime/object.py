@@ -3,21 +3,10 @@
 from __future__ import annotations
 
 import errno
-import os
 
 from ebpm.btf.encode import encode
-from ebpm.errors import (
-    BtfMissing,
-    EbpmError,
-    FeatureMissing,
-    HookNotFound,
-    InvalidParameter,
-    LoadFailed,
-    PermissionMissing,
-    ProgramRejected,
-)
+from ebpm.errors import FeatureMissing, InvalidParameter, LoadFailed
 from ebpm.runtime.libbpf.binding import DEBUG, WARN, BpfObject, Libbpf, LibbpfError
-from ebpm.runtime.privileges import missing_capabilities
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,10 +17,10 @@ if TYPE_CHECKING:
     from ebpm.runtime.log import Log
     from ebpm.runtime.plan import Plan
 
-_KERNEL_BTF = "/sys/kernel/btf/vmlinux"
 
-
-def open_object(library: Libbpf, plan: Plan, data: bytes, log: Log, *, verbose: bool) -> BpfObject:
+def open_object(
+    library: Libbpf, plan: Plan, data: bytes, log: Log, *, verbose: bool, pin: bool = False
+) -> BpfObject:
     """Open a plan's object; the kernel does not know of it yet.
 
     Raises:
@@ -41,7 +30,7 @@ def open_object(library: Libbpf, plan: Plan, data: bytes, log: Log, *, verbose: 
     _check_usdt(library, plan)
     library.capture(log, DEBUG if verbose else WARN)
     try:
-        return BpfObject(library, data, plan.object_name)
+        return BpfObject(library, data, plan.object_name, pin=pin)
     except LibbpfError as error:
         raise LoadFailed(
             f"libbpf cannot read the object of {plan.name}: {log.last() or error.strerror}"
@@ -112,6 +101,8 @@ def move_programs(bpf: BpfObject, plan: Plan) -> None:
             retype(program, *one.retype)
         except LibbpfError as error:
             if error.errno in (errno.ENOENT, errno.ESRCH):
+                from ebpm.runtime.failures import hook_not_found
+
                 raise hook_not_found(one.section, plan.name) from None
             raise LoadFailed(
                 f"program {one.name!r} of {plan.name} cannot move to {one.section}: "
@@ -177,52 +168,6 @@ def load(bpf: BpfObject, plan: Plan, log: Log) -> None:
     try:
         bpf.load()
     except LibbpfError as error:
-        raise _load_error(error, plan, log) from None
+        from ebpm.runtime.failures import load_error
 
-
-def permission_error(plan: Plan, what: str) -> PermissionMissing | None:
-    """Name the capabilities that the process lacks for a plan, if it lacks any."""
-    missing = missing_capabilities([program.section for program in plan.programs])
-    if not missing:
-        return None
-    names = " and ".join(missing)
-    return PermissionMissing(
-        f"{what} needs {names}",
-        hint=f"run it as root, or with {names}: sudo ebpm run …",
-    )
-
-
-def _load_error(error: LibbpfError, plan: Plan, log: Log) -> EbpmError:
-    if error.errno in (errno.EPERM, errno.EACCES):
-        denied = permission_error(plan, f"loading {plan.name}")
-        if denied:
-            return denied
-    if not os.path.exists(_KERNEL_BTF) and log.says("kernel BTF", "vmlinux BTF"):
-        return BtfMissing(f"{plan.name} needs the kernel's BTF, and there is no {_KERNEL_BTF}")
-    refused = log.verifier()
-    if refused and error.errno != errno.EPERM:
-        return ProgramRejected(
-            f"the kernel refuses program {refused[0]!r} of {plan.name}: {refused[1]}"
-        )
-    for program in plan.programs:
-        target = program.section.partition("/")[2]
-        if (target and log.says(f"'{program.name}': failed to find")) or (
-            error.errno == errno.ESRCH and target and log.says(f"'{target}'")
-        ):
-            return hook_not_found(program.section, plan.name)
-    reason = log.last() or error.strerror
-    if error.errno == errno.EPERM:
-        return FeatureMissing(
-            f"this kernel does not allow what {plan.name} does: {reason}",
-            hint="lockdown or a hardened kernel forbids such programs; see `dmesg`",
-        )
-    return LoadFailed(f"{plan.name} cannot be loaded: {reason}")
-
-
-def hook_not_found(section: str, tool: str) -> HookNotFound:
-    """Say which hook is absent, and which are most like it."""
-    from ebpm.runtime.hooks import nearest
-
-    near = nearest(section)
-    hint = f"the nearest are {', '.join(near)}" if near else None
-    return HookNotFound(f"{tool}: this kernel has no {section}", hint=hint)
+        raise load_error(error, plan, log, bpf.library) from None

@@ -9,8 +9,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ebpm.runtime.attach import Attachment
-    from ebpm.runtime.libbpf.binding import BpfObject, Program
+    from ebpm.runtime.attach import Attacher, Attachment
+    from ebpm.runtime.libbpf.binding import Program
     from ebpm.runtime.plan import ProgramPlan
 
 _STRUCT_OPS_PROGRAM, _STRUCT_OPS_MAP = 27, 26  # enum bpf_prog_type, enum bpf_map_type
@@ -43,16 +43,14 @@ class Result:
         """Nothing is left of it."""
 
 
-def attach_iterator(bpf: BpfObject, program: Program, one: ProgramPlan) -> Sequence[Attachment]:
+def attach_iterator(program: Program, one: ProgramPlan) -> Sequence[Attachment]:
     """Make an iterator."""
     map_fd = 0
     if "map" in one.options:
-        target = bpf.map(str(one.options["map"]))
+        target = program.owner.map(str(one.options["map"]))
         if target is None:
-            names = ", ".join(each.name for each in bpf.maps()) or "none"
-            raise InvalidParameter(
-                f"the object has no map {one.options['map']!r}; it has {names}"
-            )
+            names = ", ".join(each.name for each in program.owner.maps()) or "none"
+            raise InvalidParameter(f"the object has no map {one.options['map']!r}; it has {names}")
         map_fd = target.fd
     elif one.section.endswith("/bpf_map_elem"):
         raise InvalidParameter(
@@ -63,36 +61,31 @@ def attach_iterator(bpf: BpfObject, program: Program, one: ProgramPlan) -> Seque
     return [Reading(one.name, attachments.attach_iterator(program, map_fd=map_fd, pid=pid))]
 
 
-def run_syscall(bpf: BpfObject, program: Program, one: ProgramPlan) -> Sequence[Attachment]:
+def run_syscall(program: Program, one: ProgramPlan) -> Sequence[Attachment]:
     """Run a program once."""
     return [Result(one.name, attachments.run_once(program))]
 
 
-def attach_struct_ops(bpf: BpfObject, program: Program, one: ProgramPlan) -> Sequence[Attachment]:
+def attach_struct_ops(program: Program, one: ProgramPlan) -> Sequence[Attachment]:
     """Register the object's struct_ops maps, with the first of their programs."""
-    first = next(each for each in bpf.programs() if each.type == _STRUCT_OPS_PROGRAM)
+    first = next(each for each in program.owner.programs() if each.type == _STRUCT_OPS_PROGRAM)
     if first.name != one.name:
         return []
+    maps = [each for each in program.owner.maps() if each.type == _STRUCT_OPS_MAP]
     done: list[Attachment] = []
-    try:
-        for each in bpf.maps():
-            if each.type == _STRUCT_OPS_MAP:
-                done.append(attachments.attach_struct_ops(each))
-    except BaseException:
-        for link in done:
-            link.close()
-        raise
+    for each in maps:
+        try:
+            done.append(attachments.attach_struct_ops(each))
+        except BaseException:
+            for link in done:
+                link.close()
+            raise
     return done
 
 
-def leave(bpf: BpfObject, program: Program, one: ProgramPlan) -> Sequence[Attachment]:
-    """Attach to nothing: whoever owns the map puts the program in."""
-    return []
-
-
-ATTACHERS = {
+ATTACHERS: dict[str, Attacher] = {
     "iter": attach_iterator,
     "syscall": run_syscall,
     "struct_ops": attach_struct_ops,
-    "entry": leave,
+    "entry": lambda _program, _one: [],  # whoever owns the map puts it in
 }

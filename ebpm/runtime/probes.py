@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ebpm.runtime.attach import Attachment
-    from ebpm.runtime.libbpf.binding import BpfObject, Program
+    from ebpm.runtime.libbpf.binding import Program
     from ebpm.runtime.plan import ProgramPlan
 
 _LSM_LIST = "/sys/kernel/security/lsm"
@@ -50,7 +50,7 @@ _NO_SUCH_EVENT = (errno.ENOENT, errno.EOPNOTSUPP, errno.ENODEV, errno.EINVAL)
 # --- uprobes and USDT ----------------------------------------------------------------------------
 
 
-def attach_uprobe(bpf: BpfObject, program: Program, one: ProgramPlan) -> Sequence[Attachment]:
+def attach_uprobe(program: Program, one: ProgramPlan) -> Sequence[Attachment]:
     """Attach to a function of a binary: the section's, or the options'."""
     if not one.options and ":" in one.section:
         return [attach_plainly(program, one)]
@@ -89,14 +89,16 @@ def _function(text: str) -> tuple[str, int]:
         raise InvalidParameter(f"{text!r} is no function and no offset") from None
 
 
-def attach_usdt(bpf: BpfObject, program: Program, one: ProgramPlan) -> Sequence[Attachment]:
+def attach_usdt(program: Program, one: ProgramPlan) -> Sequence[Attachment]:
     """Attach to a static probe of a binary."""
     if not one.options:
         return [attach_plainly(program, one)]
     target = one.section.removeprefix("?").partition("/")[2]
     parts = target.rsplit(":", 2) if target.count(":") >= 2 else [target, "", ""]
     words = ("binary", "provider", "name")
-    values = {word: str(one.options.get(word, part)) for word, part in zip(words, parts, strict=True)}
+    values = {
+        word: str(one.options.get(word, part)) for word, part in zip(words, parts, strict=True)
+    }
     if not all(values.values()):
         lacks = next(word for word in words if not values[word])
         raise InvalidParameter(
@@ -109,7 +111,7 @@ def attach_usdt(bpf: BpfObject, program: Program, one: ProgramPlan) -> Sequence[
 # --- perf events ---------------------------------------------------------------------------------
 
 
-def attach_perf_event(bpf: BpfObject, program: Program, one: ProgramPlan) -> Sequence[Attachment]:
+def attach_perf_event(program: Program, one: ProgramPlan) -> Sequence[Attachment]:
     """Attach to a perf event on every CPU; the software clock where the machine has no cycles."""
     kind, config = event_of(one)
     pid = int(one.options.get("pid", -1))
@@ -117,23 +119,24 @@ def attach_perf_event(bpf: BpfObject, program: Program, one: ProgramPlan) -> Seq
     period = int(one.options.get("period", 0))
     sample = period or int(one.options.get("frequency", 1))
     done: list[Attachment] = []
+
+    def add(cpu: int) -> None:
+        fd = perf_event(kind, config, sample=sample, is_frequency=not period, pid=pid, cpu=cpu)
+        try:
+            done.append(attachments.attach_perf_event(program, fd))
+        except BaseException:
+            os.close(fd)
+            raise
+
     try:
         for cpu in cpus:
-            words = {"sample": sample, "is_frequency": not period, "pid": pid, "cpu": cpu}
             try:
-                fd = perf_event(kind, config, **words)
+                add(cpu)
             except OSError as error:
                 if done or kind or "type" in one.options or error.errno not in _NO_SUCH_EVENT:
                     raise
                 kind, config = _EVENTS["cpu-clock"]
-                if period:  # cycles were meant: about as many nanoseconds
-                    words["sample"] = period
-                fd = perf_event(kind, config, **words)
-            try:
-                done.append(attachments.attach_perf_event(program, fd))
-            except BaseException:
-                os.close(fd)
-                raise
+                add(cpu)
     except BaseException:
         for link in done:
             link.close()
@@ -142,7 +145,7 @@ def attach_perf_event(bpf: BpfObject, program: Program, one: ProgramPlan) -> Seq
 
 
 def event_of(one: ProgramPlan) -> tuple[int, int]:
-    """Tell the type and config of a program's event; cycles of the processor where none is named."""
+    """Tell the type and config of a program's event; the processor's cycles where none is named."""
     config = one.options.get("config", 0)
     kind = one.options.get("type", 0)
     if isinstance(kind, str):
@@ -173,7 +176,7 @@ def online() -> list[int]:
 # --- LSM and freplace ----------------------------------------------------------------------------
 
 
-def attach_lsm(bpf: BpfObject, program: Program, one: ProgramPlan) -> Sequence[Attachment]:
+def attach_lsm(program: Program, one: ProgramPlan) -> Sequence[Attachment]:
     """Attach to a security hook, if the kernel will ever call it.
 
     Raises:
@@ -193,7 +196,7 @@ def attach_lsm(bpf: BpfObject, program: Program, one: ProgramPlan) -> Sequence[A
     return [attach_plainly(program, one)]
 
 
-def attach_freplace(bpf: BpfObject, program: Program, one: ProgramPlan) -> Sequence[Attachment]:
+def attach_freplace(program: Program, one: ProgramPlan) -> Sequence[Attachment]:
     """Attach in place of the function that it was loaded for; see runtime.prepare."""
     return [attach_plainly(program, one)]
 

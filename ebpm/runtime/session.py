@@ -6,6 +6,7 @@ import os
 import select
 import time
 
+from ebpm.errors import EbpmError
 from ebpm.event import Source
 from ebpm.runtime.attach import attach, detach
 from ebpm.runtime.libbpf.binding import Libbpf
@@ -20,6 +21,7 @@ from ebpm.runtime.object import (
 )
 from ebpm.runtime.perfbuf import PerfBuffer
 from ebpm.runtime.plan import RINGBUF, SAMPLED
+from ebpm.runtime.prepare import Choice, Preparation
 from ebpm.runtime.ringbuf import RingBuffer
 
 TYPE_CHECKING = False
@@ -44,6 +46,7 @@ class Session:
         data: the object that the plan was made from.
         values: of variables, by name.
         libbpf: path of the library; None for the system's.
+        pin: let maps that ask for it be pinned below /sys/fs/bpf, and stay there.
         show_log: told every line of libbpf's log as it comes.
         interval: seconds between two readings of the sampled maps; None for the tool's own.
         per_cpu: whether per-CPU maps are reported for each CPU rather than added up.
@@ -59,6 +62,7 @@ class Session:
         values: Mapping[str, Json] | None = None,
         *,
         libbpf: str | None = None,
+        pin: bool = False,
         show_log: Callable[[str], None] | None = None,
         interval: float | None = None,
         per_cpu: bool = False,
@@ -75,21 +79,42 @@ class Session:
         self._poll.register(self._wake, select.EPOLLIN)
         self._watched: set[int] = set()
         self._interval: float | None = None  # seconds between looks into the perf buffers
+        self._sampling = (interval, per_cpu)
         self._object: BpfObject | None = None
         try:
-            verbose = show_log is not None
-            self._object = open_object(Libbpf(libbpf), plan, data, self.log, verbose=verbose)
-            set_variables(self._object, plan, values or {})
-            move_programs(self._object, plan)
-            size_maps(self._object, plan)
-            load(self._object, plan, self.log)
-            fill_maps(self._object, plan)
-            self._open_readers()
-            self._open_samplers(interval, per_cpu=per_cpu)
-            self._attachments = attach(self._object, plan, self.log)
+            self._start(Libbpf(libbpf), data, values or {}, pin=pin, verbose=show_log is not None)
         except BaseException:
             self.close()
             raise
+
+    def _start(
+        self, library: Libbpf, data: bytes, values: Mapping[str, Json], *, pin: bool, verbose: bool
+    ) -> None:
+        """Load and attach; where the kernel refuses an alternative, again with the next."""
+        choice = Choice(self.plan)
+        while True:
+            self._object = open_object(library, self.plan, data, self.log, verbose=verbose, pin=pin)
+            set_variables(self._object, self.plan, values)
+            move_programs(self._object, self.plan)
+            size_maps(self._object, self.plan)
+            prepared = Preparation(self._object, self.plan, choice)
+            try:
+                load(self._object, self.plan, self.log)
+                fill_maps(self._object, self.plan)
+                self._open_readers()
+                self._open_samplers()
+                self._attachments = attach(self._object, self.plan, self.log, choice.programs)
+                break
+            except EbpmError as error:
+                if not choice.next(error):
+                    raise
+                self.log.note(f"ebpm: not taken: {error}")
+                self.log.lines.clear()
+                self._unload()
+            finally:
+                prepared.close()
+        for group, program, section in choice.taken:
+            self.log.note(f"ebpm: of {group!r} is taken: {program} ({section})")
 
     def _open_readers(self) -> None:
         for one in self.plan.sources:
@@ -109,8 +134,9 @@ class Session:
                 for fd in perf.fds:
                     self._poll.register(fd, select.EPOLLIN)
 
-    def _open_samplers(self, interval: float | None, *, per_cpu: bool) -> None:
+    def _open_samplers(self) -> None:
         now = time.monotonic()
+        interval, per_cpu = self._sampling
         for one in self.plan.sources:
             if one.kind == SAMPLED:
                 from ebpm.runtime.sampler import Sampler
@@ -207,16 +233,41 @@ class Session:
         rings = [reader for reader in self._readers if isinstance(reader, RingBuffer)]
         return [ring.source.name for ring in rings if ring.full]
 
-    def close(self) -> None:
-        """Detach and unload everything. May be called twice."""
+    def texts(self) -> list[tuple[str, str]]:
+        """Run the iterators among the programs once; give each one's name and what it wrote."""
+        if all(one.kind != "iter" for one in self.plan.programs):
+            return []
+        from ebpm.runtime.passive import Reading
+
+        return [(one.name, one.text()) for one in self._attachments if isinstance(one, Reading)]
+
+    def results(self) -> list[tuple[str, int]]:
+        """Give the ``syscall`` programs, which ran when the session began, and their results."""
+        if all(one.kind != "syscall" for one in self.plan.programs):
+            return []
+        from ebpm.runtime.passive import Result
+
+        return [(one.name, one.value) for one in self._attachments if isinstance(one, Result)]
+
+    @property
+    def waits(self) -> bool:
+        """Whether anything can still come: programs that only run once send nothing later."""
+        return any(one.kind not in ("iter", "syscall", "entry") for one in self.plan.programs)
+
+    def _unload(self) -> None:
         detach(self._attachments)
         for reader in self._readers:
+            for fd in reader.fds if isinstance(reader, PerfBuffer) else [reader.fd]:
+                self._poll.unregister(fd)
             reader.close()
-        self._readers = []
-        self._samplers = []
+        self._readers, self._samplers, self.sources = [], [], []
         if self._object is not None:
             self._object.close()
             self._object = None
+
+    def close(self) -> None:
+        """Detach and unload everything. May be called twice."""
+        self._unload()
         if self._wake >= 0:
             self._poll.close()
             os.close(self._wake)

@@ -213,7 +213,8 @@ def test_alternatives_have_a_group_and_a_rank(value: Any, means: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["open", "open x", "", " 1", 3, True, [], {}, {"group": "a"}, {"group": "a", "rank": True}]
+    "value",
+    ["open", "open x", "", " 1", 3, True, [], {}, {"group": "a"}, {"group": "a", "rank": True}],
 )
 def test_what_is_no_alternative_is_an_invalid_package(value: Any) -> None:
     with pytest.raises(InvalidPackage, match="program prog: alternative .* is no group and rank"):

@@ -6,14 +6,17 @@ Imported only where a program of such a kind is there.
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 
-from ebpm.runtime.libbpf.binding import Link, LinkDescriptor
+from ebpm.runtime.libbpf.binding import LibbpfError, Link, LinkDescriptor
 from ebpm.runtime.libbpf.structs import (
     IteratorOptions,
     LinkCreateOptions,
     NetfilterLinkOptions,
     TaskIteratorInfo,
+    TcHook,
+    TcOptions,
     TestRunOptions,
     UprobeMultiOptions,
     UprobeOptions,
@@ -27,21 +30,86 @@ _BPF_NETFILTER = 45  # enum bpf_attach_type
 _READ = 1 << 16
 
 
+def attach_xdp(program: Program, ifindex: int, flags: int) -> XdpAttachment:
+    """Attach to an interface by netlink, for kernels without XDP links."""
+    program.library.check("bpf_xdp_attach", ifindex, program.fd, flags, None)
+    return XdpAttachment(program.library, ifindex, flags)
+
+
+def attach_tc(
+    program: Program, *, ifindex: int, point: int, handle: int, priority: int, parent: int
+) -> TcAttachment:
+    """Attach as a filter of clsact, a queueing discipline that is made where it is absent."""
+    hook = TcHook(ctypes.sizeof(TcHook), ifindex, point, parent)
+    created = False
+    try:
+        program.library.check("bpf_tc_hook_create", ctypes.byref(hook))
+        created = True
+    except LibbpfError as error:
+        if error.errno != errno.EEXIST:
+            raise
+    options = TcOptions(ctypes.sizeof(TcOptions), program.fd, 0, 0, handle, priority)
+    program.library.check("bpf_tc_attach", ctypes.byref(hook), ctypes.byref(options))
+    return TcAttachment(program.library, hook, options, created)
+
+
+class XdpAttachment:
+    """An XDP program set by netlink, which outlives the process unless it is closed."""
+
+    def __init__(self, library: Libbpf, ifindex: int, flags: int) -> None:
+        self._library, self._ifindex, self._flags = library, ifindex, flags
+
+    def close(self) -> None:
+        """Detach; an interface that is gone has detached it already. May be called twice."""
+        if self._ifindex:
+            self._library.function("bpf_xdp_detach")(self._ifindex, self._flags, None)
+            self._ifindex = 0
+
+
+class TcAttachment:
+    """A filter of clsact, which outlives the process unless it is closed."""
+
+    def __init__(self, library: Libbpf, hook: TcHook, options: TcOptions, created: bool) -> None:
+        self._library, self._hook, self._options = library, hook, options
+        self.ifindex: int = hook.ifindex
+        self.created = created  # whether the queueing discipline is ours
+        self._open = True
+
+    def close(self) -> None:
+        """Remove our filter and no other. May be called twice."""
+        if self._open:
+            self._open = False
+            own = TcOptions(sz=ctypes.sizeof(TcOptions))
+            own.handle, own.priority = self._options.handle, self._options.priority
+            self._library.function("bpf_tc_detach")(ctypes.byref(self._hook), ctypes.byref(own))
+
+    def remove_hook(self) -> None:
+        """Remove the queueing discipline with whatever filters it has."""
+        both = TcHook(ctypes.sizeof(TcHook), self.ifindex, 3, 0)
+        self._library.function("bpf_tc_hook_destroy")(ctypes.byref(both))
+
+
 def attach_uprobe(
     program: Program, *, binary: str, function: str, offset: int, pid: int, returns: bool
 ) -> Link:
     """Attach to a function of a binary, or to an offset if the name is empty; pid -1 means all."""
     options = UprobeOptions(sz=ctypes.sizeof(UprobeOptions), retprobe=returns)
     options.func_name = function.encode() or None
-    return program.link("bpf_program__attach_uprobe_opts", pid, os.fsencode(binary), offset, ctypes.byref(options))
+    return program.link(
+        "bpf_program__attach_uprobe_opts", pid, os.fsencode(binary), offset, ctypes.byref(options)
+    )
 
 
-def attach_uprobes(
-    program: Program, *, binary: str, pattern: str, pid: int, returns: bool
-) -> Link:
+def attach_uprobes(program: Program, *, binary: str, pattern: str, pid: int, returns: bool) -> Link:
     """Attach to all functions of a binary whose names match a pattern with ``*`` and ``?``."""
     options = UprobeMultiOptions(sz=ctypes.sizeof(UprobeMultiOptions), retprobe=returns)
-    return program.link("bpf_program__attach_uprobe_multi", pid, os.fsencode(binary), pattern.encode(), ctypes.byref(options))
+    return program.link(
+        "bpf_program__attach_uprobe_multi",
+        pid,
+        os.fsencode(binary),
+        pattern.encode(),
+        ctypes.byref(options),
+    )
 
 
 def attach_usdt(program: Program, *, binary: str, provider: str, name: str, pid: int) -> Link:
@@ -100,7 +168,9 @@ def attach_iterator(program: Program, *, map_fd: int = 0, pid: int = 0) -> Itera
     if map_fd or pid:
         options.link_info = ctypes.pointer(info)
         options.link_info_len = ctypes.sizeof(info)
-    return Iterator(program.library, program.link("bpf_program__attach_iter", ctypes.byref(options)))
+    return Iterator(
+        program.library, program.link("bpf_program__attach_iter", ctypes.byref(options))
+    )
 
 
 class Iterator:

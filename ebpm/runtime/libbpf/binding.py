@@ -6,12 +6,11 @@ Every failure is an :class:`LibbpfError` with the errno; the rooms above turn it
 from __future__ import annotations
 
 import ctypes
-import errno
 import os
 
 from ebpm.errors import LibbpfMissing
 from ebpm.runtime.libbpf.prototypes import PROTOTYPES, PrintFunction
-from ebpm.runtime.libbpf.structs import LinkCreateOptions, OpenOptions, TcHook, TcOptions
+from ebpm.runtime.libbpf.structs import LinkCreateOptions, OpenOptions
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -174,7 +173,7 @@ class BpfObject:
     def programs(self) -> list[Program]:
         """List the programs in the object's order."""
         handles = self._walk("bpf_object__next_program")
-        return [Program(self.library, handle) for handle in handles]
+        return [Program(self, handle) for handle in handles]
 
     def maps(self) -> list[Map]:
         """List the maps, internal ones included."""
@@ -207,8 +206,9 @@ class BpfObject:
 class Program:
     """``struct bpf_program`` of an object that is open."""
 
-    def __init__(self, library: Libbpf, handle: Any) -> None:  # noqa: ANN401
-        self.library = self._library = library
+    def __init__(self, owner: BpfObject, handle: Any) -> None:  # noqa: ANN401
+        self.owner = owner
+        self.library = self._library = library = owner.library
         self._handle = handle
         self.name: str = library.function("bpf_program__name")(handle).decode()
         self.section: str = library.function("bpf_program__section_name")(handle).decode()
@@ -263,27 +263,6 @@ class Program:
         arguments = (self.fd, target, attach_type, ctypes.byref(options))
         return LinkDescriptor(self._library.check("bpf_link_create", *arguments))
 
-    def attach_xdp(self, ifindex: int, flags: int) -> XdpAttachment:
-        """Attach to an interface by netlink, for kernels without XDP links."""
-        self._library.check("bpf_xdp_attach", ifindex, self.fd, flags, None)
-        return XdpAttachment(self._library, ifindex, flags)
-
-    def attach_tc(
-        self, ifindex: int, point: int, handle: int, priority: int, parent: int
-    ) -> TcAttachment:
-        """Attach as a filter of clsact, a queueing discipline that is made where it is absent."""
-        hook = TcHook(ctypes.sizeof(TcHook), ifindex, point, parent)
-        created = False
-        try:
-            self._library.check("bpf_tc_hook_create", ctypes.byref(hook))
-            created = True
-        except LibbpfError as error:
-            if error.errno != errno.EEXIST:
-                raise
-        options = TcOptions(ctypes.sizeof(TcOptions), self.fd, 0, 0, handle, priority)
-        self._library.check("bpf_tc_attach", ctypes.byref(hook), ctypes.byref(options))
-        return TcAttachment(self._library, hook, options, created)
-
 
 class Link:
     """``struct bpf_link``: an attachment that ends with :meth:`close` or with the process."""
@@ -315,42 +294,6 @@ class LinkDescriptor:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
-
-
-class XdpAttachment:
-    """An XDP program set by netlink, which outlives the process unless it is closed."""
-
-    def __init__(self, library: Libbpf, ifindex: int, flags: int) -> None:
-        self._library, self._ifindex, self._flags = library, ifindex, flags
-
-    def close(self) -> None:
-        """Detach; an interface that is gone has detached it already. May be called twice."""
-        if self._ifindex:
-            self._library.function("bpf_xdp_detach")(self._ifindex, self._flags, None)
-            self._ifindex = 0
-
-
-class TcAttachment:
-    """A filter of clsact, which outlives the process unless it is closed."""
-
-    def __init__(self, library: Libbpf, hook: TcHook, options: TcOptions, created: bool) -> None:
-        self._library, self._hook, self._options = library, hook, options
-        self.ifindex: int = hook.ifindex
-        self.created = created  # whether the queueing discipline is ours
-        self._open = True
-
-    def close(self) -> None:
-        """Remove our filter and no other. May be called twice."""
-        if self._open:
-            self._open = False
-            own = TcOptions(sz=ctypes.sizeof(TcOptions))
-            own.handle, own.priority = self._options.handle, self._options.priority
-            self._library.function("bpf_tc_detach")(ctypes.byref(self._hook), ctypes.byref(own))
-
-    def remove_hook(self) -> None:
-        """Remove the queueing discipline with whatever filters it has."""
-        both = TcHook(ctypes.sizeof(TcHook), self.ifindex, 3, 0)
-        self._library.function("bpf_tc_hook_destroy")(ctypes.byref(both))
 
 
 class Map:

@@ -104,10 +104,12 @@ def test_a_sections_first_word_says_who_attaches_it(section: str, kind: str) -> 
         ("uprobe//opt/a=b:f", "uprobe//opt/a=b:f", {}),
         ("xdp,dev=", "xdp", {"dev": ""}),
         ("uprobe/libc.so.6:f,pid=7", "uprobe/libc.so.6:f", {"pid": 7}),
-        ("usdt,binary=/x,provider=p,name=n", "usdt", {"binary": "/x", "provider": "p", "name": "n"}),
+        ("usdt,binary=/x,provider=p,name=n", "usdt",
+         {"binary": "/x", "provider": "p", "name": "n"}),
         ("perf_event,type=software,config=cpu-clock,frequency=99", "perf_event",
          {"type": "software", "config": "cpu-clock", "frequency": 99}),
-        ("perf_event,type=4,config=0x1a8,cpu=0", "perf_event", {"type": 4, "config": 424, "cpu": 0}),
+        ("perf_event,type=4,config=0x1a8,cpu=0", "perf_event",
+         {"type": 4, "config": 424, "cpu": 0}),
         ("cgroup/skb,cgroup=a/b,direction=egress", "cgroup/skb",
          {"cgroup": "a/b", "direction": "egress"}),
         ("netfilter,pf=ipv6,hook=input,priority=-5", "netfilter",
@@ -217,7 +219,7 @@ def test_alternatives_have_a_group_and_a_rank(value: Any, means: Any) -> None:
     ["open", "open x", "", " 1", 3, True, [], {}, {"group": "a"}, {"group": "a", "rank": True}],
 )
 def test_what_is_no_alternative_is_an_invalid_package(value: Any) -> None:
-    with pytest.raises(InvalidPackage, match="program prog: alternative .* is no group and rank"):
+    with pytest.raises(InvalidPackage, match=r"program prog: alternative .* is no group and rank"):
         alternative_of(program("tp/x", alternative=value))
 
 

@@ -172,6 +172,14 @@ class _Run:
                 warn(f"{self.plan.name}: program {name} returned {value}")
 
     def _take(self, session: Session, batches: Any, sink: Sink) -> None:  # noqa: ANN401
+        """Write what came, in one piece where it came in many small ones."""
+        self.stream.hold()
+        try:
+            self._write(session, batches, sink)
+        finally:
+            self.stream.flush()
+
+    def _write(self, session: Session, batches: Any, sink: Sink) -> None:  # noqa: ANN401
         for batch in batches:
             if self.left is None:
                 sink.write(batch)

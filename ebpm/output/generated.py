@@ -20,7 +20,7 @@ from ebpm.btf.layout import Layout, Member
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Sequence
     from typing import Any
 
     from ebpm.btf.decode import Buffer
@@ -164,7 +164,7 @@ class Formatter:
         form = "="
         names: list[str] = []
         key: list[str] = []
-        values: list[tuple[int, str]] = []  # what is no part of the key: cell, expression
+        changing: dict[int, str] = {}  # what is no part of the key: cell, name
         body: list[str] = []
         known: dict[str, Any] = {"templates": self._templates}
         at = 0
@@ -179,35 +179,56 @@ class Formatter:
             if first in self._key:
                 key.append(raw)
                 continue
-            if first.code:
-                text = f"str({name})" if self._style.aligned else name
-            else:
-                cache = f"texts{name}"
-                known[cache] = _Cache(first.only_text(self._style), first.end - first.start)
-                text = f"{cache}[{raw}]"
+            if not first.code:
+                known[f"texts{name}"] = _Cache(first.only_text(self._style), size)
+                body.append(f"{name} = texts{name}[{raw}]")
             if self._measured(first):
-                body.append(f"{name} = {text}")
+                if first.code:
+                    body.append(f"{name} = str({name})")
                 key.append(f"len({name})")
-                text = name
-            values.append((first.cells[0], text))
+            changing[first.cells[0]] = name
         form += f"{stride - at}x"
-        filled = [text for _, text in sorted(values)]
-        row = f"templates[{', '.join(key)},]" if key else "template"
-        row += f" % ({', '.join(filled)},)" if filled else ""
-        lines = [
-            "def make(block):",
-            "    lines = []",
-            "    add = lines.append",
-            "" if key else "    template = templates[()]",
-            f"    for {', '.join(names)}, in unpack(block):",
-            *(f"        {line}" for line in body),
-            f"        add({row})",
-            "    return lines",
-        ]
         known["unpack"] = struct.Struct(form).iter_unpack
-        exec("\n".join(lines), known)  # noqa: S102  # made of numbers and names of our own alone
+        source = self._source(names, key, changing, body)
+        exec(source, known)  # noqa: S102  # made of numbers and names of our own alone
         made: Lines = known["make"]
         return made
+
+    def _source(
+        self, names: list[str], key: list[str], changing: dict[int, str], body: list[str]
+    ) -> str:
+        """Write the Python of the function."""
+        fixed = self._fixed_pieces(changing)
+        pieces = [f"piece{number}" for number in range(len(changing) + 1)]
+        taken = [one for number, one in enumerate(pieces) if number not in fixed]
+        shown = [
+            _literal(fixed[at]) if at in fixed else f"{{{one}}}" for at, one in enumerate(pieces)
+        ]
+        values = [f"{{{name}}}" for _, name in sorted(changing.items())]
+        line = "".join(part for pair in zip(shown, [*values, ""], strict=True) for part in pair)
+        take = f"{', '.join(taken)} = templates[{', '.join(key) or '()'}]" if taken else ""
+        return "\n".join(
+            (
+                "def make(block):",
+                "    lines = []",
+                "    add = lines.append",
+                f"    for {', '.join(names)}, in unpack(block):",
+                *(f"        {one}" for one in body),
+                f"        {take}",
+                f"        add({taken[0] if not changing else f'f{chr(34)}{line}{chr(34)}'})",
+                "    return lines",
+            )
+        )
+
+    def _fixed_pieces(self, changing: Collection[int]) -> dict[int, str]:
+        """Give the pieces of a line that are the same whatever the key is, by their number."""
+        count = len(changing)
+        if not self._key and not self._style.aligned:
+            texts = [self._empty.get(cell) for cell in range(len(self._style.members))]
+            return dict(enumerate(self._pieces(texts, [])))
+        *gaps, tail = self._style.gaps([0] * len(self._style.members))
+        fixed = {0: gaps[0]} if 0 in changing else {}
+        return fixed | ({count: tail} if len(gaps) - 1 in changing else {})
 
     def _groups(self) -> list[list[_Unit]]:
         """List the units by place; those of the key that touch each other are read as one."""
@@ -231,43 +252,56 @@ class Formatter:
         """Whether what stands behind a unit depends on its length."""
         return self._style.aligned and unit.cells[0] < len(self._style.members) - 1
 
-    def _template(self, key: tuple[Any, ...]) -> str:
-        """Write the line of a key; ``%s`` stands for what is not in it."""
+    def _template(self, key: Any) -> str | tuple[str, ...]:  # noqa: ANN401  # one part, or a tuple
+        """Write the line of a key: the pieces between what is not in it; text if it is one."""
+        parts = iter(key if isinstance(key, tuple) else (key,))
         texts = [self._empty.get(cell) for cell in range(len(self._style.members))]
         lengths = [len(text or "") for text in texts]
-        parts = iter(key)
         for group in self._groups():
             if group[0] not in self._key:
                 if self._measured(group[0]):
                     lengths[group[0].cells[0]] = next(parts)
                 continue
-            raw: Any = next(parts)
+            raw = next(parts)
             start = group[0].start
             for unit in group:
                 data = raw[unit.start - start : unit.end - start]
                 for cell, text in unit.texts(self._style, data):
                     texts[cell], lengths[cell] = text, len(text)
+        pieces = self._pieces(texts, lengths)
+        fixed = self._fixed_pieces([cell for cell, text in enumerate(texts) if text is None])
+        taken = tuple(piece for number, piece in enumerate(pieces) if number not in fixed)
+        return taken if len(taken) > 1 else taken[0]
+
+    def _pieces(self, texts: Sequence[str | None], lengths: list[int]) -> list[str]:
+        """Join the texts that are known; each of the others parts two pieces."""
         *gaps, tail = self._style.gaps(lengths)
-        if None not in texts:
-            return "".join(f"{gap}{text}" for gap, text in zip(gaps, texts, strict=True)) + tail
-        line = ""
+        pieces = [""]
         for gap, known in zip(gaps, texts, strict=True):
-            line += gap.replace("%", "%%")
-            line += "%s" if known is None else known.replace("%", "%%")
-        return line + tail.replace("%", "%%")
+            pieces[-1] += gap + (known or "")
+            if known is None:
+                pieces.append("")
+        pieces[-1] += tail
+        return pieces
 
 
-class _Cache(dict[Any, str] if TYPE_CHECKING else dict):  # type: ignore[misc]
+def _literal(text: str) -> str:
+    """Write text for the inside of an f-string."""
+    escaped = text.encode("unicode_escape").decode().replace('"', '\\"')
+    return escaped.replace("{", "{{").replace("}", "}}")
+
+
+class _Cache(dict[Any, Any] if TYPE_CHECKING else dict):  # type: ignore[misc]
     """A dict that makes what it lacks, counts that, and begins anew when it is full."""
 
     __slots__ = ("_limit", "_make", "misses")
 
-    def __init__(self, make: Callable[[Any], str], size: int) -> None:
+    def __init__(self, make: Callable[[Any], Any], size: int) -> None:
         self._make = make
         self._limit = max(64, min(_CACHE_ENTRIES, _CACHE_BYTES // max(1, size)))
         self.misses = 0
 
-    def __missing__(self, key: Any) -> str:  # noqa: ANN401
+    def __missing__(self, key: Any) -> Any:  # noqa: ANN401
         self.misses += 1
         if len(self) >= self._limit:
             self.clear()

@@ -44,6 +44,7 @@ class PerfBuffer:
 
     def __init__(self, array: Map, pages: int, source: Source) -> None:
         self.source = source
+        self.size = pages * mmap.PAGESIZE  # bytes, of each ring
         self.lost = 0
         self._rings: list[_Ring] = []
         try:
@@ -74,6 +75,11 @@ class PerfBuffer:
                 elif kind == _RECORD_LOST:
                     self.lost += struct.unpack_from("=Q", data, start + 16)[0]
 
+    @property
+    def waiting(self) -> float:
+        """How full the fullest ring is, 0 to 1."""
+        return max((ring.waiting for ring in self._rings), default=0.0)
+
     def close(self) -> None:
         """Close the perf events. May be called twice."""
         for ring in self._rings:
@@ -97,6 +103,7 @@ class _Ring:
         self._head = whole[_HEAD_AT : _HEAD_AT + 8].cast("Q")
         self._tail = whole[_TAIL_AT : _TAIL_AT + 8].cast("Q")
         self._data = whole[page:]
+        self._words = self._data.cast("Q")
         self._whole = whole
 
     def read(self) -> Iterator[tuple[int, bytes | memoryview, int, int, int, int]]:
@@ -127,23 +134,33 @@ class _Ring:
             self._tail[0] = position
 
     def _alike(self, at: int, length: int, most: int) -> int:
-        """Count the records from here that have the same header and raw size."""
+        """Count the records from here that have the same header.
+
+        They hold nothing but raw data, whose size the kernel rounds up to fill the record: it is
+        the same where the records' lengths are.
+        """
         most = min(most, _BATCH_LIMIT)
-        if most < 2 or length % 4:
+        if length % 8:
             return 1
-        words = self._data[at : at + most * length].cast("I")
-        step = length // 4
-        count = 1
-        first = (words[0], words[1], words[2])
-        while count < most:
-            place = count * step
-            if (words[place], words[place + 1], words[place + 2]) != first:
-                break
-            count += 1
-        return count
+        words, first, step = self._words, at >> 3, length >> 3
+        header, known, span = words[first], 1, 8
+        while known < most:  # wider looks as they succeed: sizes may as well alternate
+            span = min(known * span, most)
+            headers = words[first : first + span * step : step].tolist()
+            if headers.count(header) != span:
+                while headers[known] == header:
+                    known += 1
+                return known
+            known = span
+        return known
+
+    @property
+    def waiting(self) -> float:
+        """How full it is, 0 to 1."""
+        return (self._head[0] - self._tail[0]) / self._size
 
     def close(self) -> None:
-        for view in (self._head, self._tail, self._data, self._whole):
+        for view in (self._words, self._head, self._tail, self._data, self._whole):
             view.release()
         try:
             self._map.close()

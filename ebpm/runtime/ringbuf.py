@@ -39,7 +39,7 @@ class RingBuffer:
         self.source = source
         self.full = 0  # times that there was no room for one more: the program may have lost some
         self._largest = 64
-        self._size, self._mask = size, size - 1
+        self.size, self._mask = size, size - 1
         protection = mmap.PROT_READ | mmap.PROT_WRITE
         self._consumer_map = mmap.mmap(fd, page, mmap.MAP_SHARED, protection, offset=0)
         self._producer_map = mmap.mmap(
@@ -56,7 +56,7 @@ class RingBuffer:
         """Take all that is there now. A batch is valid until the next is asked for."""
         position, end = self._consumer[0], self._producer[0]
         fence()
-        if self._size - (end - position) < self._largest:
+        if self.size - (end - position) < self._largest:
             self.full += 1
         while position < end:
             at = position & self._mask
@@ -79,16 +79,22 @@ class RingBuffer:
 
     def _alike(self, at: int, header: int, stride: int, most: int) -> int:
         """Count the records from here that have the same header: committed, of one size."""
-        most = min(most, _BATCH_LIMIT, (self._size - 1) // stride)
-        if most < 2:
-            return 1
-        headers = self._words[at >> 2 : (at + most * stride) >> 2 : stride >> 2]
-        if set(headers) == {header}:
-            return most
-        count = 1
-        while count < most and headers[count] == header:
-            count += 1
-        return count
+        most = min(most, _BATCH_LIMIT, (self.size - 1) // stride)
+        words, step, known, span = self._words, stride >> 2, 1, 8
+        while known < most:  # wider looks as they succeed: sizes may as well alternate
+            span = min(known * span, most)
+            headers = words[at >> 2 : (at + span * stride) >> 2 : step].tolist()
+            if headers.count(header) != span:
+                while headers[known] == header:
+                    known += 1
+                return known
+            known = span
+        return known
+
+    @property
+    def waiting(self) -> float:
+        """How full it is, 0 to 1."""
+        return (self._producer[0] - self._consumer[0]) / self.size
 
     def close(self) -> None:
         """Unmap it. May be called twice."""

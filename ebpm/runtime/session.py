@@ -19,6 +19,7 @@ from ebpm.runtime.object import (
     set_variables,
     size_maps,
 )
+from ebpm.runtime.pace import Pace
 from ebpm.runtime.perfbuf import PerfBuffer
 from ebpm.runtime.plan import RINGBUF, SAMPLED
 from ebpm.runtime.prepare import Choice, Preparation
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from ebpm.runtime.plan import Plan, SourcePlan
     from ebpm.runtime.sampler import Sampler
 
+_ENOUGH = 0.125  # of a ring: who lags behind does not wait for more
 _PERF_INTERVAL = 0.01  # seconds: a quiet perf buffer is drained this often
 
 
@@ -73,6 +75,7 @@ class Session:
         self._readers: list[RingBuffer | PerfBuffer] = []
         self._samplers: list[Sampler] = []
         self._attachments: list[Attachment] = []
+        self._pace = Pace()
         self._stopped = False
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._poll = select.epoll()
@@ -169,12 +172,13 @@ class Session:
             now = time.monotonic()
             waits = [wait for wait in (left, self._interval) if wait is not None]
             waits += [sampler.wait(now) for sampler in self._samplers]
-            ready = self._poll.poll(min(waits, default=None))
+            ready = self._poll.poll(0.0 if self._gathered(now) else min(waits, default=None))
             came = False
             for reader in self._readers:
                 for batch in reader.read():
                     came = True
                     yield batch
+                    self._pace.took(batch.count, batch.count * batch.stride / reader.size)
             for batch in self._due():
                 came = True
                 yield batch
@@ -189,6 +193,13 @@ class Session:
         for sampler in self._samplers:
             if sampler.due(time.monotonic()):
                 yield from sampler.read()
+
+    def _gathered(self, now: float) -> bool:
+        """If much comes, let more come, and tell that nobody need wait for it to be announced."""
+        pause = self._pace.pause(now)
+        if pause and all(reader.waiting < _ENOUGH for reader in self._readers):
+            time.sleep(pause)
+        return pause > 0
 
     def __iter__(self) -> Iterator[Event]:
         """Walk the events as they come, until :meth:`stop`."""

@@ -1,0 +1,78 @@
+"""What benchmarks share: the machine, tables of ratios, bars."""
+
+from __future__ import annotations
+
+import os
+import platform
+import statistics
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def machine() -> str:
+    """Say in a line what this was measured on."""
+    model = "unknown processor"
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith(("model name", "CPU part")):
+            model = line.partition(":")[2].strip()
+            break
+    load = os.getloadavg()[0]
+    return (
+        f"{len(os.sched_getaffinity(0))} CPUs ({model}), Linux {os.uname().release} "
+        f"{os.uname().machine}, Python {platform.python_version()}, load {load:.1f} at the start"
+    )
+
+
+class Table:
+    """Rows with a figure each, and the bar that some have to reach."""
+
+    def __init__(self, title: str) -> None:
+        self.title = title
+        self.rows: list[tuple[str, str, str, str]] = []
+        self.missed: list[str] = []
+
+    def note(self, what: str, value: str) -> None:
+        """Add a figure that has no bar."""
+        self.rows.append((what, value, "", ""))
+
+    def at_least(self, what: str, ratio: float, bar: float, detail: str = "") -> None:
+        """Add a ratio that has to be so high."""
+        self._bar(what, f"{ratio:.2f} x", f"≥ {bar:g} x", detail, reached=ratio >= bar)
+
+    def at_most(
+        self, what: str, value: float, bar: float, unit: str = "x", detail: str = ""
+    ) -> None:
+        """Add a figure that may be no higher."""
+        shown = f"{value:.3g} {unit}"
+        self._bar(what, shown, f"≤ {bar:g} {unit}", detail, reached=value <= bar)
+
+    def _bar(self, what: str, value: str, bar: str, detail: str, *, reached: bool) -> None:
+        self.rows.append((what, value, bar if reached else f"{bar}  MISSED", detail))
+        if not reached:
+            self.missed.append(what)
+
+    def show(self) -> None:
+        """Print it as Markdown."""
+        print(f"\n### {self.title}\n")
+        print("| what | measured | bar | |\n|---|---|---|---|")
+        for row in self.rows:
+            print(f"| {' | '.join(row)} |")
+
+
+def finish(tables: Sequence[Table]) -> int:
+    """Print the tables; give the exit status, 1 if a bar was missed."""
+    missed = [f"{table.title}: {what}" for table in tables for what in table.missed]
+    for table in tables:
+        table.show()
+    if missed:
+        print("\nMissed:\n" + "\n".join(f"- {one}" for one in missed))
+    sys.stdout.flush()
+    return 1 if missed else 0
+
+
+def median(values: Sequence[float]) -> float:
+    """Give the median."""
+    return statistics.median(values)

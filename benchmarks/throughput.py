@@ -1,0 +1,291 @@
+"""How fast events stream, and what they cost: ebpm beside C, Python's callbacks and bpftrace.
+
+    benchmarks/throughput.py [--short] [--sizes 24,64,300]
+
+A generator calls getppid at a chosen rate; a program reports each call; the consumers print them as
+columns (or JSON) to /dev/null. All consumers of one size run in turn, in one series. The generator
+has one CPU and the consumer another; both are real-time processes, so that what else runs on the
+machine disturbs them as little as it can. Needs root, two CPUs, ziglang; bpftrace if it is there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks.figures import Table, finish, machine, median
+from ebpm.api import Workspace, host_platform
+from ebpm.cli.build import write_files
+from ebpm.package.describe import describe
+from ebpm.runtime.libbpf.binding import Libbpf
+
+HERE = Path(__file__).parent / "stream"
+GETPPID = {"x86_64": 110, "aarch64": 173, "riscv64": 173}[os.uname().machine]
+RATE = 100_000  # events a second, for the cost of one
+RING, PERF = "ring", "perf"
+BARS = {24: (1.5, 3, 0.25), 64: (1.2, 3, 0.25), 300: (1.5, 3, 0.25)}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a consumer against a generator."""
+
+    calls: int
+    lost: int
+    nanoseconds: int  # of the generator
+    cpu: float  # nanoseconds of the consumer, while the generator ran
+
+    @property
+    def rate(self) -> float:
+        """Calls a second."""
+        return self.calls / self.nanoseconds * 1e9
+
+    @property
+    def cost(self) -> float:
+        """Nanoseconds of the consumer's CPU for each event."""
+        return self.cpu / max(1, self.calls)
+
+
+class Bench:
+    """The programs, built for one size and kind of buffer."""
+
+    def __init__(self, folder: Path, size: int, kind: str, *flags: str) -> None:
+        self.size, self.kind = size, kind
+        self.folder = folder / f"{kind}{size}{''.join(flags)}"
+        self.libbpf = Libbpf().path
+        defines = [f"-DSIZE={size}", f"-DNUMBER={GETPPID}", *flags]
+        defines += ["-DPERF"] if kind == PERF else []
+        architecture = host_platform().architecture
+        built = Workspace().build(
+            HERE / "stream.bpf.c", architectures=[architecture], cflags=defines
+        )
+        write_files(built.package, self.folder, "json")
+        facts = describe(built.package.object_for(host_platform()).data)
+        self.lost_at = next(one.offset for one in facts.variables if one.name == "lost")
+        self.object = next(self.folder.glob("*.bpf.o"))
+        self.consumer = self.folder / "consumer"
+        compile_c(HERE / "consumer.c", self.consumer, f"-DSIZE={size}", f"-DLOST={self.lost_at}")
+
+    def command(self, who: str, pid: int) -> list[str]:
+        """Give the command line of a consumer."""
+        package = str(self.folder / "package.json")
+        ebpm = [sys.executable, "-m", "ebpm", "run"]
+        fields = {24: "cpu, cpu", 64: "cpu, comm, uid, cpu, tid, cpu", 300: "uid, cpu, comm, comm"}
+        places = " ".join("%s" if one == "comm" else "%d" for one in fields[self.size].split(", "))
+        probe = f"tracepoint:syscalls:sys_enter_getppid /pid == {pid}/"
+        printf = f'printf("%llu %d {places}\\n", nsecs, pid, {fields[self.size]})'
+        return {
+            "c": [str(self.consumer), str(self.object), str(pid), self.kind],
+            "paced": [str(self.consumer), str(self.object), str(pid), self.kind, "pace"],
+            "ebpm": [*ebpm, package, "--target", str(pid)],
+            "json": [*ebpm, "--json", package, "--target", str(pid)],
+            "callback": [
+                *(sys.executable, str(HERE / "callback.py"), self.libbpf, str(self.object)),
+                *(str(pid), str(self.size), str(self.lost_at)),
+            ],
+            "bpftrace": [
+                *("bpftrace", "-e", f"{probe} {{ {printf}; }}"),
+            ],
+        }[who]
+
+    def run(self, who: str, rate: float, seconds: float, generator: Path) -> Run:
+        """Run a consumer, and the generator against it."""
+        made = subprocess.Popen(
+            [generator, str(rate), str(seconds)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            preexec_fn=lambda: place(0),
+        )
+        consumer = subprocess.Popen(
+            self.command(who, made.pid),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=lambda: place(1),
+        )
+        try:
+            wait_for_links(consumer)
+            before = cpu_time(consumer.pid)
+            out, _ = made.communicate("\n")
+            time.sleep(0.02)
+            used = cpu_time(consumer.pid) - before
+            consumer.send_signal(signal.SIGINT)
+            _, errors = consumer.communicate(timeout=30)
+        finally:
+            consumer.kill()
+            made.kill()
+        calls, nanoseconds = map(int, out.split())
+        return Run(calls, lost_of(errors), nanoseconds, used)
+
+
+def place(cpu: int) -> None:
+    """Give a process a CPU, before the processes that are not real-time."""
+    os.sched_setaffinity(0, {cpu})
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(10))
+    except OSError:
+        return
+
+
+def cpu_time(pid: int) -> float:
+    """Tell the nanoseconds that a process was on a CPU."""
+    total = 0
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        total += int((task / "schedstat").read_text().split()[0])
+    return total
+
+
+def wait_for_links(process: subprocess.Popen[str]) -> None:
+    """Wait until a process has attached a program."""
+    for _ in range(1000):
+        if process.poll() is not None:
+            raise SystemExit(f"{process.args}: {process.communicate()[1]}")
+        for fd in Path(f"/proc/{process.pid}/fd").iterdir():
+            try:
+                target = str(fd.readlink())
+            except OSError:
+                continue
+            if "bpf_link" in target or "bpf-raw-tracepoint" in target or "perf_event" in target:
+                time.sleep(0.15)  # bpftrace opens perf events before it attaches
+                return
+        time.sleep(0.01)
+    raise SystemExit(f"{process.args} attaches nothing")
+
+
+def lost_of(errors: str) -> int:
+    """Read how many events a consumer says that it lost."""
+    lost = 0
+    for line in errors.splitlines():
+        words = line.split()
+        if line.startswith(("lost ", "Lost ")):
+            lost += int(words[1])
+        elif "events were lost" in line:
+            lost = int(line.partition("(")[2].split()[0])
+    return lost
+
+
+def compile_c(source: Path, target: Path, *flags: str) -> None:
+    """Compile a program with ziglang's C compiler, against the libbpf that ebpm uses."""
+    library = Libbpf().path
+    command = [sys.executable, "-m", "ziglang", "cc", "-O2", "-w", *flags, "-o", str(target)]
+    command += [str(source), library, f"-Wl,-rpath,{Path(library).parent}"]
+    environment = {**os.environ, "ZIG_GLOBAL_CACHE_DIR": str(target.parent / "zig")}
+    subprocess.run(command, check=True, env=environment)
+
+
+# --- measurements --------------------------------------------------------------------------------
+
+
+def highest_rates(
+    bench: Bench, who: list[str], generator: Path, seconds: float, steps: int
+) -> dict[str, float]:
+    """Find the highest rate without loss for each consumer, by bisection, all in turn."""
+    low = dict.fromkeys(who, 20_000.0)
+    high = dict.fromkeys(who, 5_000_000.0)
+    for _ in range(steps):
+        for one in who:
+            rate = (low[one] * high[one]) ** 0.5
+            best = 0.0
+            for _ in range(2):  # something else may have had the CPU
+                run = bench.run(one, rate, seconds, generator)
+                if not run.lost:
+                    best = run.rate
+                    break
+            if best:
+                low[one] = max(low[one], best)
+                if best < 0.95 * rate:  # the generator is at its end
+                    high[one] = low[one]
+            else:
+                high[one] = min(high[one], rate)
+    return low
+
+
+def costs(
+    bench: Bench, who: list[str], generator: Path, seconds: float, times: int
+) -> dict[str, float]:
+    """Take the CPU of one event at RATE, medians, all in turn."""
+    found: dict[str, list[float]] = {one: [] for one in who}
+    for _ in range(times):
+        for one in who:
+            found[one].append(bench.run(one, RATE, seconds, generator).cost)
+    return {one: median(values) for one, values in found.items()}
+
+
+def rates_table(
+    bench: Bench, generator: Path, table: Table, *, short: bool, others: list[str]
+) -> None:
+    """Measure one size and kind."""
+    name = f"{bench.size} B, {bench.kind}"
+    seconds = 0.2 if short else 0.4
+    consumers = ["c", "paced", "ebpm", "json"] + (["callback"] if bench.kind == RING else [])
+    rates = highest_rates(bench, consumers + others, generator, seconds, 6 if short else 8)
+    for one, rate in rates.items():
+        table.note(f"{name}: highest rate without loss, {one}", f"{rate / 1000:.0f} k/s")
+    cost = costs(bench, consumers + others, generator, seconds, 2 if short else 5)
+    for one, value in cost.items():
+        table.note(f"{name}: CPU of an event at {RATE // 1000} k/s, {one}", f"{value:.0f} ns")
+    rate_bar, c_bar, callback_bar = BARS[bench.size]
+    if bench.kind == PERF:
+        table.at_least(f"{name}: highest rate, ebpm to C", rates["ebpm"] / rates["c"], 3)
+        return
+    table.at_least(f"{name}: highest rate, ebpm to C", rates["ebpm"] / rates["c"], rate_bar)
+    table.at_least(f"{name}: highest rate, JSON to C's table", rates["json"] / rates["c"], 0.5)
+    table.at_most(f"{name}: CPU, ebpm to C with our pace", cost["ebpm"] / cost["paced"], c_bar)
+    ratio = cost["ebpm"] / cost["callback"]
+    table.at_most(f"{name}: CPU, ebpm to Python's callback", ratio, callback_bar)
+
+
+def traced_table(bench: Bench, generator: Path, table: Table) -> None:
+    """What a call costs the traced process, at full speed."""
+    for one in ("c", "paced", "ebpm"):
+        run = bench.run(one, 0, 0.3, generator)
+        name = f"{bench.size} B, {bench.kind}: a call of the traced process at full speed, {one}"
+        table.note(name, f"{run.nanoseconds / run.calls:.0f} ns, {run.lost} of {run.calls} lost")
+
+
+def main() -> int:
+    """Run everything; exit with 1 if a bar was missed."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--short", action="store_true", help="for CI: fewer, shorter runs")
+    parser.add_argument("--sizes", default="24,64,300")
+    parser.add_argument("--kinds", default="ring,perf")
+    given = parser.parse_args()
+    if len(os.sched_getaffinity(0)) < 2 or os.geteuid():
+        raise SystemExit("this needs root and two CPUs")
+    print(f"throughput: {machine()}")
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(20))
+    except OSError:
+        print("without SCHED_FIFO")
+    others = ["bpftrace"] if shutil.which("bpftrace") else []
+    tables = []
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        generator = folder / "generator"
+        compile_c(HERE / "generator.c", generator)
+        for kind in given.kinds.split(","):
+            for size in map(int, given.sizes.split(",")):
+                bench = Bench(folder, size, kind)
+                table = Table(f"Events of {size} bytes, {kind} buffer")
+                rates_table(bench, generator, table, short=given.short, others=others)
+                traced_table(bench, generator, table)
+                others = []
+                table.show()
+                tables.append(table)
+    print("\n## All together")
+    return finish(tables)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -9,6 +9,8 @@
 
 from __future__ import annotations
 
+import sys
+
 __version__ = "0.1.0"
 __all__ = [
     "EbpmError",
@@ -49,3 +51,30 @@ def __getattr__(name: str) -> object:
     import importlib
 
     return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+if TYPE_CHECKING:
+    from types import ModuleType
+else:
+    ModuleType = type(sys)
+
+
+class _Room(ModuleType):
+    """A folder of ours that has a verb's name: it can be called as that verb."""
+
+    def __call__(self, *arguments: object, **options: object) -> object:
+        from ebpm import api
+
+        return getattr(api, self.__name__.rpartition(".")[2])(*arguments, **options)
+
+
+class _Front(ModuleType):
+    """This module. The import of ``ebpm.build`` would otherwise take the verb's place."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name in _HOMES and isinstance(value, ModuleType):
+            value.__class__ = _Room
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Front

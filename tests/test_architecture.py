@@ -179,3 +179,12 @@ def test_the_import_of_ebpm_imports_nothing_else() -> None:
     code = "import sys; before = set(sys.modules); import ebpm; print(set(sys.modules) - before)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() in ("{'ebpm'}", "{'__future__', 'ebpm'}", "{'ebpm', '__future__'}")
+
+
+def test_a_verb_stays_a_verb_when_the_folder_of_its_name_is_imported() -> None:
+    import ebpm.build.headers
+
+    assert callable(ebpm.build)
+    with pytest.raises(EbpmError, match="no-such"):
+        ebpm.build("/no-such.bpf.c")
+    assert ebpm.build.headers.__name__ == "ebpm.build.headers"

@@ -44,7 +44,7 @@ def make_sources(package: Package, facts: ObjectFacts) -> list[SourcePlan]:
     found = []
     for fact in facts.maps:
         spec = specs.get(fact.name)
-        if package.multiple_exports and (spec is None or spec.export in (None, "no_export")):
+        if package.multiple_exports and _silent(package, fact, spec):
             continue
         if fact.type in BUFFERS:
             found.append(_buffer(package, facts, fact, spec))
@@ -53,11 +53,25 @@ def make_sources(package: Package, facts: ObjectFacts) -> list[SourcePlan]:
     return found
 
 
+def _silent(package: Package, fact: MapFact, spec: MapSpec | None) -> bool:
+    """Whether a map reports nothing, where each says by itself what it reports.
+
+    One that says nothing is silent by the format. But ebpm's own packages name what they know: what
+    they say nothing of is a buffer whose records have no type that anybody knows.
+    """
+    export = spec.export if spec else None
+    if export is None:
+        return package.build is None or fact.type not in BUFFERS
+    return bool(export == "no_export")
+
+
 def _buffer(
     package: Package, facts: ObjectFacts, fact: MapFact, spec: MapSpec | None
 ) -> SourcePlan:
     layout: Layout | None = None
-    if package.multiple_exports and spec is not None:
+    if package.multiple_exports and (spec is None or spec.export is None):
+        pass  # of a type that nobody knows
+    elif package.multiple_exports and spec is not None:
         if spec.export == "default":
             raise InvalidPackage(
                 f"map {fact.name!r}: export_config 'default' is for sampled maps, whose entries "

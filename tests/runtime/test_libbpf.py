@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,12 @@ def test_every_prototype_exists_and_is_complete(name: str) -> None:
     restype, argtypes = PROTOTYPES[name]
     assert function.argtypes == argtypes
     assert function.restype == restype
+
+
+def test_a_function_that_a_libbpf_lacks_is_not_supported() -> None:
+    with pytest.raises(LibbpfError, match="too old to have bpf_of_the_future") as caught:
+        Libbpf().function("bpf_of_the_future")
+    assert caught.value.errno == errno.EOPNOTSUPP
 
 
 def test_the_version_is_told() -> None:

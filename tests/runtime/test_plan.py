@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ from ebpm.package.model import DataSection, Option, Package, ProgramSpec, Variab
 from ebpm.plainjson import dumps, loads
 from ebpm.runtime.plan import PERF_EVENT_ARRAY, RINGBUF, Plan
 from ebpm.runtime.planner import make_plan
+from tests.sources import build
 
 pytestmark = pytest.mark.needs("compiler")
 Build = Callable[[str], Package]
@@ -47,6 +49,60 @@ def test_buffers_become_sources_with_their_own_layouts(program: Build) -> None:
     plan = plan_of(program("streams"))
     kinds = {one.map: (one.kind, one.layout.name if one.layout else None) for one in plan.sources}
     assert kinds == {"ring": (RINGBUF, "small"), "perf": (PERF_EVENT_ARRAY, "large")}
+
+
+THREE = """\
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+struct first { int a; };
+struct second { long long b; };
+#define RING(NAME) struct { __uint(type, BPF_MAP_TYPE_RINGBUF); __uint(max_entries, 4096); } \\
+	NAME SEC(".maps")
+RING(one);
+RING(two);
+RING(three);
+SEC("tracepoint/syscalls/sys_enter_getpgid")
+int handle(void *ctx)
+{
+	struct first f = {};
+	struct second s = {};
+	unsigned char raw[24] = {};
+
+	bpf_ringbuf_output(&one, &f, sizeof(f), 0);
+	bpf_ringbuf_output(&two, &s, sizeof(s), 0);
+	bpf_ringbuf_output(&three, raw, 24, 0);
+	return 0;
+}
+char LICENSE[] SEC("license") = "GPL";
+"""
+
+
+def test_a_buffer_of_a_type_that_nobody_knows_is_read_all_the_same(tmp_path: Path) -> None:
+    package = build(tmp_path, {"three.bpf.c": THREE}).package
+    assert package.multiple_exports
+    layouts = {one.map: one.layout and one.layout.name for one in plan_of(package).sources}
+    assert layouts == {"one": "first", "two": "second", "three": None}
+    # Elsewhere, a map that says nothing reports nothing.
+    theirs = plan_of(replace(package, build=None))
+    assert [one.map for one in theirs.sources] == ["one", "two"]
+    maps = tuple(
+        replace(one, export="no_export") if one.name == "three" else one for one in package.maps
+    )
+    assert [one.map for one in plan_of(replace(package, maps=maps)).sources] == ["one", "two"]
+
+
+def test_the_ids_of_export_types_are_those_of_the_first_object(tmp_path: Path) -> None:
+    package = build(tmp_path, {"three.bpf.c": THREE}).package
+    ids = {one.type_id: 100_000 + at for at, one in enumerate(package.exports)}
+    exports = tuple(replace(one, type_id=ids[one.type_id]) for one in package.exports)
+    maps = tuple(
+        replace(one, export={"btf_type_id": ids[one.export["btf_type_id"]]})
+        if isinstance(one.export, dict)
+        else one
+        for one in package.maps
+    )
+    plan = plan_of(replace(package, exports=exports, maps=maps))
+    assert [one.layout and one.layout.name for one in plan.sources] == ["first", "second", None]
 
 
 def test_a_variable_marked_lost_is_a_counter_and_no_option(program: Build) -> None:

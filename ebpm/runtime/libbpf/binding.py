@@ -6,6 +6,7 @@ Every failure is an :class:`LibbpfError` with the errno; the rooms above turn it
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 
 from ebpm.errors import LibbpfMissing
@@ -59,8 +60,16 @@ class Libbpf:
         self.function("libbpf_set_print")(self._print)
 
     def function(self, name: str) -> Any:  # noqa: ANN401  # a foreign function
-        """Get a C function with its prototype set."""
-        found = getattr(self._library, name)  # kept by ctypes: lib["name"] would be a new one
+        """Get a C function with its prototype set.
+
+        Raises:
+            LibbpfError: EOPNOTSUPP, this libbpf is too old to have it.
+        """
+        try:
+            found = getattr(self._library, name)  # kept by ctypes: lib["name"] would be a new one
+        except AttributeError:
+            text = f"{self.path} is too old to have {name}"
+            raise LibbpfError(errno.EOPNOTSUPP, name, text) from None
         if found.argtypes is None:
             found.restype, found.argtypes = PROTOTYPES[name]
         return found

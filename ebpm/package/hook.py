@@ -177,6 +177,8 @@ def parse_hook(text: str, section: str) -> Hook:
                 f"hook {text!r} has the option {key!r}", hint=f"{hook_section} takes {takes}"
             )
         options[key] = known[key](key, value)
+    if rest and "direction" in known and (direction := _direction(rest)):
+        options.setdefault("direction", direction)
     return Hook(hook_section, options)
 
 
@@ -209,7 +211,7 @@ def hook_of(program: ProgramSpec) -> Hook:
         place, how = _mapping(extra.get("tchook")), _mapping(extra.get("tcopts"))
         options = {
             "dev": str(place.get("ifindex", 1)),
-            "direction": _TC_POINTS.get(str(place.get("attach_point")), _direction(hook.section)),
+            "direction": _TC_POINTS.get(str(place.get("attach_point")), "ingress"),
             "handle": _field(program, how, "handle", 1),
             "priority": _field(program, how, "priority", 1),
         } | options
@@ -250,8 +252,10 @@ def _field(program: ProgramSpec, fields: Mapping[str, Any], key: str, default: i
     return value
 
 
-def _direction(section: str) -> str:
-    return "egress" if section.rsplit("/", maxsplit=1)[-1] == "egress" else "ingress"
+def _direction(section: str) -> str | None:
+    """Tell the direction that a section of tc names: it is there for people to edit."""
+    word = section.partition("/")[2]
+    return word if kind_of(section) == TC and word in ("ingress", "egress") else None
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:  # noqa: ANN401  # JSON

@@ -24,6 +24,7 @@ EUNOMIA_EPILOG = (  # of packages that eunomia-bpf's compiler made, as its loade
 )
 _DUMMIES = ("__eunomia_dummy", "__ebpm_export")  # injected by builders; nobody's parameters
 _USDT_SPECS = "__bpf_usdt_specs"  # the map of usdt.bpf.h that libbpf describes arguments in
+_IN_SECTIONS = ("direction", "binary", "function", "provider", "name")  # a new one says it anew
 _PERF_PAGES = 64  # per CPU, as eunomia-bpf's metadata has it
 
 
@@ -170,6 +171,8 @@ def move(plan: ProgramPlan, hook: Hook) -> None:
     """
     told = retype(plan.origin, hook.section)
     kept = plan.options if hook.kind == plan.kind else {}
+    if hook.section != plan.section:
+        kept = {name: value for name, value in kept.items() if name not in _IN_SECTIONS}
     plan.section, plan.kind = hook.section, hook.kind
     plan.options = {**kept, **hook.options}
     plan.retype = (told.type, told.attach_type, told.flags, told.target) if told else None

@@ -52,8 +52,8 @@ _NO_SUCH_EVENT = (errno.ENOENT, errno.EOPNOTSUPP, errno.ENODEV, errno.EINVAL)
 
 def attach_uprobe(program: Program, one: ProgramPlan) -> Sequence[Attachment]:
     """Attach to a function of a binary: the section's, or the options'."""
-    if not one.options and ":" in one.section:
-        return [attach_plainly(program, one)]
+    if one.retype is None and not one.options and ":" in one.section:
+        return [program.attach()]
     word, _, target = one.section.removeprefix("?").partition("/")
     binary, _, function = target.rpartition(":") if ":" in target else (target, "", "")
     binary = str(one.options.get("binary", binary))
@@ -91,8 +91,8 @@ def _function(text: str) -> tuple[str, int]:
 
 def attach_usdt(program: Program, one: ProgramPlan) -> Sequence[Attachment]:
     """Attach to a static probe of a binary."""
-    if not one.options:
-        return [attach_plainly(program, one)]
+    if one.retype is None and not one.options:
+        return [program.attach()]
     target = one.section.removeprefix("?").partition("/")[2]
     parts = target.rsplit(":", 2) if target.count(":") >= 2 else [target, "", ""]
     words = ("binary", "provider", "name")

@@ -99,7 +99,7 @@ def test_a_sections_first_word_says_who_attaches_it(section: str, kind: str) -> 
         ("xdp,dev=eth0,mode=generic", "xdp", {"dev": "eth0", "mode": "generic"}),
         ("dev=eth0", "xdp", {"dev": "eth0"}),
         ("dev=eth0,flags=0x2", "xdp", {"dev": "eth0", "flags": 2}),
-        ("tc/egress,dev=2,handle=7", "tc/egress", {"dev": "2", "handle": 7}),
+        ("tc/egress,dev=2,handle=7", "tc/egress", {"dev": "2", "handle": 7, "direction": "egress"}),
         ("tc,direction=custom,parent=0x10", "tc", {"direction": "custom", "parent": 16}),
         ("uprobe//opt/a=b:f", "uprobe//opt/a=b:f", {}),
         ("xdp,dev=", "xdp", {"dev": ""}),
@@ -170,7 +170,7 @@ def program(attach: str, **extra: Any) -> ProgramSpec:
         ),
         (
             program("tc/egress,dev=lo", tchook={"attach_point": "BPF_TC_INGRESS"}),
-            {"dev": "lo", "direction": "ingress", "handle": 1, "priority": 1},
+            {"dev": "lo", "direction": "egress", "handle": 1, "priority": 1},
         ),
         (
             program("tc", tchook="nonsense", tcopts=None),

@@ -141,6 +141,30 @@ def test_of_several_programs_the_one_that_moves_must_be_named(program: Build) ->
         move_hooks(plan, ["on_raw=tc,dev=lo"])
 
 
+@pytest.mark.parametrize(
+    ("name", "hooks", "section", "options"),
+    [
+        ("count_tc", ["tc/egress"], "tc/egress", {"direction": "egress", "handle": 7}),
+        ("count_tc", ["tc/egress,handle=8"], "tc/egress", {"direction": "egress", "handle": 8}),
+        ("count_tc", ["direction=egress"], "tc", {"direction": "egress", "handle": 7}),
+        ("count_tc", ["tc/egress", "tc/ingress"], "tc/ingress", {"direction": "ingress"}),
+        ("count_xdp", ["dev=v1", "xdp.frags"], "xdp.frags", {"dev": "v1"}),
+        ("on_nothing", ["binary=/a,function=f", "uprobe//b:g"], "uprobe//b:g", {}),
+        ("on_nothing", ["pid=7", "uprobe//b:g"], "uprobe//b:g", {"pid": 7}),
+    ],
+)
+def test_a_new_section_replaces_what_the_old_one_said_and_other_options_stay(
+    program: Build, name: str, hooks: list[str], section: str, options: dict[str, object]
+) -> None:
+    package = program("net" if name.startswith("count") else "moves")
+    plan = make_plan(package, package.objects[0])
+    move_hooks(plan, [f"{name}={hook}" for hook in hooks])
+    (found,) = [one for one in plan.programs if one.name == name]
+    assert found.section == section
+    assert found.options.items() >= options.items()
+    assert not {"binary", "function"} & set(found.options)
+
+
 @pytest.mark.needs("netns")
 def test_a_tc_program_changes_its_direction_and_an_xdp_program_its_interface(
     program: Build,

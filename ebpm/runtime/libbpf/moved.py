@@ -20,15 +20,12 @@ from ebpm.runtime.libbpf.structs import (
     KprobeMultiOptions,
     KprobeOptions,
     KsyscallOptions,
-    UprobeMultiOptions,
-    UprobeOptions,
 )
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ebpm.runtime.libbpf.binding import Link, Program
 
-_ANY_PROCESS = -1
 _TRACED = ("tp_btf", "fentry", "fexit", "fmod_ret", "freplace")
 
 
@@ -60,6 +57,8 @@ def retype(
 def attach_to(program: Program, section: str) -> Link:
     """Attach a loaded program to what a section's name says, not necessarily its own.
 
+    Those that take options (uprobes, USDT, tc, xdp, …) are not attached by their sections' names.
+
     Raises:
         LibbpfError: EINVAL where the name is malformed, EOPNOTSUPP where no function of libbpf
             attaches such programs by a name.
@@ -88,11 +87,6 @@ def attach_to(program: Program, section: str) -> Link:
         many = KprobeMultiOptions(sz=sizeof(KprobeMultiOptions))
         many.retprobe = word == "kretprobe.multi"
         return program.link("bpf_program__attach_kprobe_multi_opts", name, byref(many))
-    if word in ("uprobe", "uretprobe", "uprobe.multi", "uretprobe.multi"):
-        return _attach_uprobe(program, word, section)
-    if word == "usdt" and target.count(":") == 2:
-        parts = [os.fsencode(part) for part in target.split(":")]
-        return program.link("bpf_program__attach_usdt", _ANY_PROCESS, *parts, None)
     raise LibbpfError(errno.EOPNOTSUPP, "bpf_program__attach", os.strerror(errno.EOPNOTSUPP))
 
 
@@ -100,27 +94,6 @@ def _attach_kprobe(program: Program, target: str, returns: bool) -> Link:
     function, offset = _with_offset(target)
     options = KprobeOptions(sz=sizeof(KprobeOptions), offset=offset, retprobe=returns)
     return program.link("bpf_program__attach_kprobe_opts", function.encode(), byref(options))
-
-
-def _attach_uprobe(program: Program, word: str, section: str) -> Link:
-    path, colon, function = section.partition("/")[2].partition(":")
-    if not path or not colon or not function:
-        text = f"{section!r} is not {word}/PATH:FUNCTION"
-        raise LibbpfError(errno.EINVAL, "bpf_program__attach_uprobe_opts", text)
-    returns = word.startswith("uretprobe")
-    where = os.fsencode(path)
-    if word.endswith(".multi"):
-        many = UprobeMultiOptions(sz=sizeof(UprobeMultiOptions), retprobe=returns)
-        words = (where, function.encode(), byref(many))
-        return program.link("bpf_program__attach_uprobe_multi", _ANY_PROCESS, *words)
-    name, offset = _with_offset(function)
-    options = UprobeOptions(sz=sizeof(UprobeOptions), retprobe=returns)
-    if name.isdecimal() or name.startswith("0x"):  # a place in the file
-        offset += int(name, 0)
-    else:
-        options.func_name = name.encode()
-    place = (where, offset, byref(options))
-    return program.link("bpf_program__attach_uprobe_opts", _ANY_PROCESS, *place)
 
 
 def _with_offset(text: str) -> tuple[str, int]:

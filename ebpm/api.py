@@ -9,7 +9,7 @@ import sys
 from ebpm.cache import blobs, refs
 from ebpm.cache.derived import Derived
 from ebpm.config import Config
-from ebpm.errors import InvalidReference, NotFound, TargetNotFound
+from ebpm.errors import IntegrityError, InvalidReference, NotFound, TargetNotFound
 from ebpm.runtime.plan import Plan
 from ebpm.target import LAYOUT, NAME, REMOTE, STDIN, URL, Target, parse_target
 
@@ -101,7 +101,7 @@ class Workspace:
         config: settings; those of the environment if None.
         progress: told of copies that take their time.
         log: told of each HTTP request, in a line without secrets.
-        warn: told what registries warn of.
+        warn: told what registries warn of, and of what went wrong and was put right.
     """
 
     def __init__(
@@ -148,6 +148,7 @@ class Workspace:
                 plain_http=self.config.plain_http,
                 ca_file=self.config.ca_file,
                 certificate_folders=self.config.certificate_folders,
+                offline=self.config.offline,
                 user_agent=f"ebpm/{__version__}",
                 log=self._log,
                 warn=self._warn,
@@ -181,10 +182,8 @@ class Workspace:
         Reference.parse(target.text)  # says what is wrong with it before anything is searched
         if not refresh or target.kind == NAME:
             for store in self.stores():
-                try:
-                    return store, store.resolve(target.full_name)
-                except NotFound:
-                    continue
+                if found := store.lookup(target.full_name):
+                    return store, found
         if target.kind == REMOTE:
             return self._pulled(target.text)
         return self._from_indexes(target)
@@ -256,7 +255,22 @@ class Workspace:
     # --- running ---------------------------------------------------------------------------------
 
     def prepare(self, target: Target, *, refresh: bool = False) -> tuple[Plan, bytes]:
-        """Get the plan and the object to run; from the store, nothing is parsed a second time."""
+        """Get the plan and the object to run; from the store, nothing is parsed a second time.
+
+        What is damaged in the store is fetched again, where it came out of a registry.
+        """
+        try:
+            return self._prepare(target, refresh)
+        except IntegrityError as error:
+            if target.kind != REMOTE or self.config.offline:
+                raise
+            if not self.refetch(target.full_name):
+                raise
+            if self._warn:
+                self._warn(f"{error.message}; it was fetched again")
+            return self._prepare(target, refresh)
+
+    def _prepare(self, target: Target, refresh: bool) -> tuple[Plan, bytes]:
         if target.kind in (NAME, REMOTE) and not refresh and (ready := self._kept(target)):
             return ready
         from ebpm.runtime.planner import make_plan
@@ -286,9 +300,12 @@ class Workspace:
             if plan is None:
                 return None
             try:
-                return plan, blobs.read_blob(root, plan.object_digest, plan.object_size)
+                data = blobs.read_blob(root, plan.object_digest, plan.object_size)
             except NotFound:
                 return None
+            if root == self.config.store:
+                refs.touch(root, target.full_name)
+            return plan, data
         return None
 
     # --- moving ----------------------------------------------------------------------------------
@@ -395,8 +412,39 @@ class Workspace:
             source = self.client().repository(reference)
             root, known = source.resolve(reference.target), str(reference)
         name = str(Reference.parse(name)) if name else known
-        copy(source, root, self.store(), name, progress=self.progress)
+        copy(self._near_source(source), root, self.store(), name, progress=self.progress)
         return name, root
+
+    def _near_source(self, source: Source) -> Source:
+        """Take content out of the stores that are only read before a source is asked for it."""
+        from ebpm.oci.overlay import Overlay
+
+        lower = [store for store in self.stores() if store.readonly]
+        return Overlay(source, lower) if lower else source
+
+    def refetch(self, name: str) -> bool:
+        """Replace what is damaged or missing of a reference by what its registry has.
+
+        Damaged blobs are kept in the store's quarantine. False where nobody can be asked: a local
+        name that no store below ours has, or ebpm is offline.
+        """
+        from ebpm.cache.verify import quarantine_damaged
+        from ebpm.oci.copy import copy
+        from ebpm.oci.reference import Reference
+
+        store = self.store()
+        root = store.lookup(name)
+        if root is None:
+            return False
+        lower = [one for one in self.stores() if one.readonly]
+        source: Source | None = next((one for one in lower if one.has(root)), None)
+        if parse_target(name).kind == REMOTE and not self.config.offline:
+            source = self._near_source(self.client().repository(Reference.parse(name)))
+        if source is None:
+            return False
+        quarantine_damaged(store, root)
+        copy(source, root, store, None, progress=self.progress)
+        return True
 
     def tag(self, source: Target, name: str) -> str:
         """Give what the store has a second name."""

@@ -15,7 +15,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-_KEYS = {"indexes": list, "plain_http": list, "store": str, "ca_file": str}
+_KEYS = {
+    "indexes": list,
+    "plain_http": list,
+    "store": str,
+    "ca_file": str,
+    "lower_stores": list,
+    "offline": bool,
+}
+_SHARED_STORES = ["/var/lib/ebpm/mirror", "/usr/share/ebpm/store"]  # of the site; of packages
 
 
 class Config:
@@ -35,7 +43,8 @@ class Config:
         settings = self._read_file()
         named = self.get("EBPM_STORE") or self._path(settings.get("store"))
         self.store = named or self._default_store()
-        self.lower_stores = [] if self.get("EBPM_STORE") else self._invoking_store()
+        self.lower_stores = self._lower_stores(settings.get("lower_stores", []))
+        self.offline = _is_yes(self.get("EBPM_OFFLINE")) or bool(settings.get("offline"))
         self.cache = self.get("EBPM_CACHE") or self._folder("cache")
         self.libbpf = self.get("EBPM_LIBBPF")
         self.clang = self.get("EBPM_CLANG")
@@ -128,6 +137,18 @@ class Config:
         """Tell where our store is: local builds live in it, so it is data and not cache."""
         return f"{self._folder('data')}/store"
 
+    def _lower_stores(self, named: list[str]) -> list[str]:
+        """List the stores that are read and never written, in the order in which they are searched.
+
+        Where the user named the store, only those that were named as well.
+        """
+        stores = [one for one in (self.get("EBPM_LOWER_STORES") or "").split(":") if one]
+        stores += [self._path(one) or one for one in named]
+        if not self.get("EBPM_STORE"):
+            stores += self._invoking_store()
+            stores += [one for one in _SHARED_STORES if os.path.isdir(one)]
+        return stores
+
     def _invoking_store(self) -> list[str]:
         """Find the store of the user behind sudo: root reads it and never writes to it."""
         uid = self.get("SUDO_UID")
@@ -213,8 +234,17 @@ class Config:
             near = get_close_matches(str(key), _KEYS, 1)
             hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(_KEYS)}"
             raise InvalidConfig(f"{self.config_file}: unknown setting {key!r}", hint=hint)
+        if _KEYS[str(key)] is bool:
+            if not isinstance(value, bool):
+                raise InvalidConfig(f"{self.config_file}: {key} is neither true nor false")
+            return
         many = _KEYS[str(key)] is list
         items = value if isinstance(value, list) else [value]
         if many is not isinstance(value, list) or not all(isinstance(one, str) for one in items):
             words = "a list of texts" if many else "text"
             raise InvalidConfig(f"{self.config_file}: {key} is not {words}")
+
+
+def _is_yes(text: str | None) -> bool:
+    """Read a switch in the environment: 0, no and false are off, as is what is empty."""
+    return (text or "").lower() not in ("", "0", "no", "false")

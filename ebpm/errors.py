@@ -261,6 +261,13 @@ class RegistryError(NetworkError):
     hint = "try again later; if it lasts, ask the registry's operator"
 
 
+class Offline(NetworkError):
+    """Something would have gone over the network, and the user said that nothing may."""
+
+    code = "offline"
+    hint = "pull it before, or import a bundle with `ebpm mirror import`; or go without --offline"
+
+
 class InsecureTransport(NetworkError):
     """Something would have been sent over plain http to another machine."""
 

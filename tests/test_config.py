@@ -167,6 +167,23 @@ def test_root_reads_the_store_of_the_user_behind_sudo_and_nobody_elses(
     assert Config({"HOME": "/root", **variables}, uid=uid).lower_stores == found
 
 
+def test_stores_that_are_only_read_are_searched_in_the_order_in_which_they_are_named(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "config.yaml").write_text("lower_stores: [/usb/store, ~/site]\n")
+    variables = {"HOME": str(tmp_path), "EBPM_CONFIG": f"{tmp_path}/config.yaml"}
+    found = Config({**variables, "EBPM_LOWER_STORES": "/a::/b"}, uid=1000).lower_stores
+    assert found == ["/a", "/b", "/usb/store", f"{tmp_path}/site"]
+
+
+@pytest.mark.parametrize(
+    ("text", "offline"),
+    [("1", True), ("yes", True), ("", False), ("0", False), ("no", False), ("False", False)],
+)
+def test_a_switch_in_the_environment_is_read_as_people_write_it(text: str, offline: bool) -> None:
+    assert Config({"HOME": "/root", "EBPM_OFFLINE": text}, uid=0).offline is offline
+
+
 # --- logins --------------------------------------------------------------------------------------
 
 

@@ -226,13 +226,13 @@ class ArchiveWriter(Layout):
     ) -> None:
         try:
             if kind is None:
-                self._write()
+                self._pack()
         finally:
             shutil.rmtree(self.root, ignore_errors=True)
             if self._base:
                 self._base.close()
 
-    def _write(self) -> None:
+    def _pack(self) -> None:
         temporary = f"{self.root}/whole.tar"
         try:
             with open(temporary, "xb") as file:

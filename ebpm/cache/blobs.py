@@ -21,11 +21,21 @@ _LENGTHS = {"sha256": 64, "sha512": 128}
 _CHUNK = 1 << 20
 
 
+QUARANTINE = ".ebpm/quarantine"
+"""Where damaged blobs are moved."""
+
+
+def is_digest(text: str) -> bool:
+    """Whether a text is a digest of an algorithm that is known."""
+    algorithm, _, digits = text.partition(":")
+    return len(digits) == _LENGTHS.get(algorithm) and _HEX.issuperset(digits)
+
+
 def blob_path(root: str, digest: str) -> str:
     """Tell where a blob lies; the digest's grammar is checked before any path is made of it."""
-    algorithm, _, digits = digest.partition(":")
-    if len(digits) != _LENGTHS.get(algorithm) or not _HEX.issuperset(digits):
+    if not is_digest(digest):
         raise InvalidDigest(f"{digest[:200]!r} is not a digest")
+    algorithm, _, digits = digest.partition(":")
     return f"{root}/blobs/{algorithm}/{digits}"
 
 
@@ -118,6 +128,14 @@ def is_sound(root: str, digest: str, size: int) -> bool:
     except (BlobNotFound, StoreUnusable):
         return False
     return seen.hexdigest() == digits
+
+
+def renew(root: str, digest: str) -> None:
+    """Make a blob as young as if it had just been written."""
+    try:
+        os.utime(blob_path(root, digest))
+    except OSError:
+        return  # another user's: then it is not ours to collect either
 
 
 def ingest(root: str, chunks: Iterable[bytes], digest: str, size: int) -> None:

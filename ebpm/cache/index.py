@@ -65,14 +65,22 @@ def _merge(index: Index, root: str) -> None:
             named[name] = Descriptor.from_json(data).named(None if name.startswith("@") else name)
         except InvalidManifest:
             continue  # damaged: the index, if it is sound, still knows
-    known = {_key(one) for one in index.entries}
-    entries = [named.get(_key(one), one) for one in index.entries]
+    known = {file_name(one) for one in index.entries}
+    entries = [named.get(file_name(one), one) for one in index.entries]
     index.entries = entries + [one for name, one in named.items() if name not in known]
 
 
-def _key(entry: Descriptor) -> str:
+def file_name(entry: Descriptor) -> str:
     """Tell under which name an entry has a file of its own; a referrer is known by its digest."""
     return entry.ref_name or f"@{entry.digest}"
+
+
+def is_complete(root: str) -> bool:
+    """Whether the references' own files are all that index.json names: it is as we wrote it."""
+    try:
+        return _look(os.lstat(f"{root}/index.json")) == _stamp(root)
+    except OSError:
+        return False
 
 
 def change(root: str) -> None:

@@ -13,8 +13,9 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Self
 
 from ebpm.cache import blobs, refs
-from ebpm.cache.index import change, read_index, write_index
+from ebpm.cache.index import Index, change, file_name, is_complete, read_index, write_index
 from ebpm.cache.lock import locked
+from ebpm.cache.marks import mark, reach
 from ebpm.cache.parts import receive
 from ebpm.cache.referrers import find_referrers, find_signature_tags
 from ebpm.errors import (
@@ -23,6 +24,7 @@ from ebpm.errors import (
     InvalidManifest,
     InvalidReference,
     ManifestNotFound,
+    NotFound,
     StoreUnusable,
 )
 from ebpm.oci.content import Content
@@ -30,7 +32,7 @@ from ebpm.oci.descriptor import Descriptor
 from ebpm.oci.digest import Digest
 from ebpm.oci.layout import VERSION_FILE, describe_manifest, find_entry, may_be
 from ebpm.oci.manifest import LARGEST
-from ebpm.oci.store import CHUNK, described_referrer, fetch, fetch_manifest
+from ebpm.oci.store import CHUNK, described_referrer, fetch
 
 _PARTS = {"oci-layout", "index.json", "blobs", "ingest", ".ebpm", "lost+found"}
 _STALE = 24 * 3600.0  # seconds after which an abandoned temporary file is nobody's
@@ -108,6 +110,16 @@ class Layout:
             return Descriptor.from_json(data)
         return self.find(name).named(None)
 
+    def lookup(self, name: str) -> Descriptor | None:
+        """Do :meth:`resolve`, or give None; in our store that costs the same however many names."""
+        here = os.path.lexists(refs.ref_path(self.root, name))
+        if self._journal and not here and "@" not in name and is_complete(self.root):
+            return None
+        try:
+            return self.resolve(name)
+        except NotFound:
+            return None
+
     def find(self, name: str) -> Descriptor:
         """Find an entry of the index as :meth:`resolve` does, with the name that it has there."""
         try:
@@ -143,8 +155,14 @@ class Layout:
         return find_signature_tags(self.entries(), descriptor)
 
     def has(self, descriptor: Descriptor) -> bool:
-        """Whether the content is there and undamaged; what is damaged gets written again."""
-        return blobs.is_sound(self.root, str(descriptor.digest), descriptor.size)
+        """Whether the content is there and undamaged; what is damaged gets written again.
+
+        What is there counts as new for the collection of garbage: whoever asks is about to name it.
+        """
+        sound = blobs.is_sound(self.root, str(descriptor.digest), descriptor.size)
+        if sound and self._journal and not self.readonly:
+            blobs.renew(self.root, str(descriptor.digest))
+        return sound
 
     # --- writing ---------------------------------------------------------------------------------
 
@@ -174,11 +192,8 @@ class Layout:
             index = read_index(self.root, journal=self._journal)
             if any(one.ref_name is None and one.digest == entry.digest for one in index.entries):
                 return
-            change(self.root)
-            if self._journal:
-                refs.write_ref(self.root, f"@{entry.digest}", entry.to_json())
             index.entries.append(entry)
-            write_index(self.root, index, journal=self._journal)
+            self._write(index, [entry])
 
     def tag(self, descriptor: Descriptor, name: str, raw: bytes) -> None:
         """Put a manifest under a name, which leaves whatever had it."""
@@ -195,13 +210,27 @@ class Layout:
         with locked(self._index_lock):
             index = read_index(self.root, journal=self._journal)
             kept = [one for one in index.entries if one.ref_name not in named]
-            change(self.root)
-            for name, descriptor in named.items():
-                if self._journal:
-                    refs.write_ref(self.root, name, descriptor.named(None).to_json())
-                kept.append(descriptor.named(name))
-            index.entries = kept
-            write_index(self.root, index, journal=self._journal)
+            fresh = [one.named(name) for name, one in named.items()]
+            self._write(Index([*kept, *fresh], index.fields), fresh)
+
+    def _write(
+        self, index: Index, fresh: Iterable[Descriptor] = (), gone: Iterable[Descriptor] = ()
+    ) -> None:
+        """Write the index, each new name ahead of it; the caller holds the lock."""
+        complete = is_complete(self.root)
+        change(self.root)
+        if self._journal:
+            for one in gone:
+                refs.remove_ref(self.root, file_name(one))
+            # What other tools added gets a file of its own as well.
+            new = [] if complete else [one for one in index.entries if self._lacks_file(one)]
+            files = {file_name(one): one.named(None).to_json() for one in (*new, *fresh)}
+            refs.write_refs(self.root, files)
+        write_index(self.root, index, journal=self._journal)
+
+    def _lacks_file(self, entry: Descriptor) -> bool:
+        name = entry.ref_name
+        return name is not None and not os.path.lexists(refs.ref_path(self.root, name))
 
     def untag(self, name: str) -> Descriptor:
         """Take a name away, and remove the content that nothing else refers to.
@@ -209,50 +238,58 @@ class Layout:
         Raises:
             ManifestNotFound: no such name.
         """
-        self._writable()
-        with self._held(), locked(self._index_lock):
-            index = read_index(self.root, journal=self._journal)
+        with self.alone() as index:
             gone = [one for one in index.entries if one.ref_name == name]
             if not gone:
                 raise ManifestNotFound(f"{name}: not in {self.root}")
             index.entries = [one for one in index.entries if one.ref_name != name]
-            change(self.root)
-            refs.remove_ref(self.root, name)
-            write_index(self.root, index, journal=self._journal)
-            self._sweep(gone, index.entries)
+            self._drop(index, gone)
         return gone[-1].named(None)
 
-    def _sweep(self, gone: list[Descriptor], kept: list[Descriptor]) -> None:
-        """Remove what only the gone entries reach; the caller holds both locks."""
-        needed: set[str] = set()
-        try:
-            for one in kept:
-                needed |= self._reach(one, strict=True)
-        except (IntegrityError, InvalidManifest):
-            return  # what a damaged manifest needs is not known: rather keep too much
-        for one in gone:
-            for digest in self._reach(one, strict=False) - needed:
-                blobs.discard(blobs.blob_path(self.root, digest))
+    @contextmanager
+    def alone(self) -> Iterator[Index]:
+        """Keep everybody else from putting blobs together and from naming; give the index."""
+        self._writable()
+        with self._held(), locked(self._index_lock):
+            yield read_index(self.root, journal=self._journal)
 
-    def _reach(self, root: Descriptor, *, strict: bool) -> set[str]:
-        """List the digests of a manifest and all that it refers to and that is here."""
-        found: set[str] = set()
-        waiting = [root]
-        while waiting:
-            one = waiting.pop()
-            if str(one.digest) in found:
-                continue
-            found.add(str(one.digest))
-            if not one.is_manifest:
-                continue
-            try:
-                waiting += fetch_manifest(self, one).children
-            except BlobNotFound:
-                continue
-            except (IntegrityError, InvalidManifest):
-                if strict:
-                    raise
-        return found
+    def name(self, index: Index, left: list[Descriptor], gone: Iterable[Descriptor]) -> None:
+        """Leave only some entries in the index; the caller is :meth:`alone`."""
+        index.entries = left
+        self._write(index, gone=gone)
+
+    def pin(self, name: str, *, pinned: bool) -> None:
+        """Keep a name from quotas, or no longer.
+
+        Raises:
+            ManifestNotFound: no such name.
+        """
+        self._writable()
+        with locked(self._index_lock):
+            used = refs.last_use(self.root, name)
+            refs.pin(self.root, name, pinned=pinned)
+            refs.touch(self.root, name, used)
+
+    def _drop(self, index: Index, gone: list[Descriptor]) -> None:
+        """Write an index that lacks some names, and remove what only they needed.
+
+        The caller is :meth:`alone`.
+        """
+        reached: dict[str, int] = {}
+        for one in gone:
+            reach(self, one, reached, strict=False)
+        try:
+            marks = mark(self, index.entries)
+        except (IntegrityError, InvalidManifest):
+            marks = None  # what a damaged manifest needs is not known: rather keep too much
+        dead = marks.dead if marks else []
+        index.entries = [one for one in index.entries if one not in dead]
+        for one in dead:
+            reach(self, one, reached, strict=False)
+        self._write(index, gone=(*gone, *dead))
+        if marks:
+            for digest in reached.keys() - marks.live.keys():
+                blobs.discard(blobs.blob_path(self.root, digest))
 
     def _clean_ingest(self) -> None:
         """Remove temporary files that a killed process left long ago."""

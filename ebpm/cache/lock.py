@@ -15,18 +15,20 @@ from contextlib import contextmanager
 
 from ebpm.errors import StoreLocked, StoreUnusable
 
-_PATIENCE = 60.0  # seconds
+PATIENCE = 60.0
+"""Seconds to wait for a lock."""
+
 _STEP = 0.02
 
 
 @contextmanager
-def locked(path: str, *, shared: bool = False, patience: float = _PATIENCE) -> Iterator[None]:
+def locked(path: str, *, shared: bool = False, patience: float | None = None) -> Iterator[None]:
     """Hold the lock of a file, which is made if it is not there, and stays empty.
 
     Args:
         path: its folder must exist.
         shared: with other sharers, against an exclusive holder.
-        patience: seconds to wait.
+        patience: seconds to wait; PATIENCE if None.
 
     Raises:
         StoreLocked: another process holds it all that time; the message names it.
@@ -37,7 +39,7 @@ def locked(path: str, *, shared: bool = False, patience: float = _PATIENCE) -> I
     except OSError as error:
         raise StoreUnusable(f"cannot open {path}: {error.strerror}") from None
     try:
-        deadline = time.monotonic() + patience
+        deadline = time.monotonic() + (PATIENCE if patience is None else patience)
         while not try_lock(fd, path, shared=shared):
             if time.monotonic() > deadline:
                 raise StoreLocked(f"{path} is in use by {_holder(fd)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -10,6 +11,7 @@ import click
 
 from ebpm import __version__
 from ebpm.cli.build import build
+from ebpm.cli.cache import cache
 from ebpm.cli.doctor import doctor
 from ebpm.cli.login import login, logout
 from ebpm.cli.options import RUN_OPTIONS, Option
@@ -24,8 +26,9 @@ CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 @click.group(context_settings=CONTEXT)
 @click.version_option(__version__, message="ebpm %(version)s")
 @click.option("--debug", is_flag=True, help="Show HTTP requests, and Python's traceback of errors.")
+@click.option("--offline", is_flag=True, help="Use no network: what is not here is an error.")
 @click.pass_context
-def app(context: click.Context, debug: bool) -> None:
+def app(context: click.Context, debug: bool, offline: bool) -> None:
     """Build, publish and run eBPF tools.
 
     A TARGET is a path (package.json, NAME.skel.json, NAME.bpf.o, NAME.bpf.c or its folder), - for
@@ -33,6 +36,8 @@ def app(context: click.Context, debug: bool) -> None:
     out of the store and the configured indexes.
     """
     context.obj = debug
+    if offline:
+        os.environ["EBPM_OFFLINE"] = "1"
 
 
 def _with_run_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -82,7 +87,7 @@ def completion(shell: str) -> None:
 
 for command in (
     *(build, push, pull, tag, list_packages, inspect, remove, login, logout),
-    *(doctor,),
+    *(doctor, cache),
 ):
     app.add_command(command)
 

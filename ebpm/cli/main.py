@@ -14,6 +14,9 @@ def main() -> NoReturn:
     """Run the command line and exit."""
     arguments = sys.argv[1:]
     completing = "_EBPM_COMPLETE" in os.environ
+    if arguments[:1] == ["--offline"]:
+        os.environ["EBPM_OFFLINE"] = "1"  # for the commands that this one starts as well
+        del arguments[0]
     try:
         if arguments == ["--version"]:
             status = _version()

@@ -105,6 +105,7 @@ RUN_OPTIONS = (
         help="Ask the registry for a reference: missing (if the store has it not), always.",
     ),
     Option("--plain-http", help="Speak plain http to the registry."),
+    Option("--offline", help="Use no network: what is not here is an error."),
     Option("--verbose", help="Print libbpf's log to standard error."),
     Option("--debug", help="Show Python's traceback of an error."),
 )

@@ -62,6 +62,7 @@ def _run(arguments: list[str]) -> int:
             raise UsageError("there is no command after --")
     config = Config()
     parsed = parse_target(target)
+    config.offline = config.offline or bool(options["offline"])
     if options["plain_http"] and parsed.host:
         config.plain_http.append(parsed.host)
     plan, data = api.Workspace(config, warn=warn).prepare(

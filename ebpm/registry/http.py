@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import requests
 from requests.adapters import HTTPAdapter
 
-from ebpm.errors import InsecureTransport, RegistryError, RegistryUnreachable
+from ebpm.errors import InsecureTransport, Offline, RegistryError, RegistryUnreachable
 from ebpm.registry.address import api_host, is_among, is_loopback, join, origin, shown, split
 from ebpm.registry.answer import Answer
 from ebpm.registry.certificates import Certificates
@@ -46,6 +46,7 @@ class HttpSettings:
     read_timeout: float = 60.0  # between bytes
     tries: int = 5
     patience: float = 180.0  # for all tries of one request, with the pauses between them
+    offline: bool = False  # nothing is sent at all
     log: Callable[[str], None] | None = field(default=None, repr=False)  # one line a request
     warn: Callable[[str], None] | None = field(default=None, repr=False)  # what registries warn of
 
@@ -136,7 +137,11 @@ class Http:
             RegistryUnreachable: no connection, after all tries.
             RegistryError: the address is none, or redirects do not end.
             InsecureTransport: plain http to a host for which it was not allowed.
+            Offline: nothing may be sent.
         """
+        if self.settings.offline:
+            host = split(url).netloc.rpartition("@")[2]
+            raise Offline(f"{host} would be asked, and ebpm is told to stay offline")
         request = Request(
             method=method,
             url=url,

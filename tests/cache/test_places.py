@@ -266,7 +266,7 @@ def test_a_name_with_a_digest_is_not_believed_to_be_another(
 
     absent = Descriptor.of(b"not here", "x").digest
     for pinned in (f"good@{good.digest}", f"good@{absent}"):
-        refs.write_ref(str(lower), pinned, evil.to_json())
+        refs.write_refs(str(lower), {pinned: evil.to_json()})
         index = json.loads((lower / "index.json").read_bytes())
         index["manifests"].append(evil.named(pinned).to_json())
         (lower / "index.json").write_bytes(write_json(index))

@@ -9,9 +9,11 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
+import yaml
 
 from tests.conftest import ROOT, Ebpm
 
@@ -83,6 +85,58 @@ def test_the_tutorial_works_as_written(work: Path) -> None:
     assert re.search(r"\d\d:\d\d:\d\d  \d+ +0 +sh\n\S+ +\d+ +-2 +sh", done.stdout), done.stderr
     (shown,) = [block for block in blocks(text, "") if block.startswith("TIME")]
     assert shown.splitlines()[0] in [line.rstrip() for line in done.stdout.splitlines()]
+
+
+def _merge(document: Any, fragment: Any, key: str = "") -> Any:
+    """Do what an editor would: named items of lists are changed, other values replaced."""
+    if isinstance(document, dict) and isinstance(fragment, dict):
+        changed = {name: _merge(document.get(name), part, name) for name, part in fragment.items()}
+        return {**document, **changed}
+    if isinstance(document, list) and key not in ("members", "data"):
+        changed = {part["name"]: part for part in fragment}
+        assert set(changed) <= {one["name"] for one in document}
+        return [_merge(one, changed.get(one["name"], {})) for one in document]
+    return fragment
+
+
+@pytest.mark.needs("compiler", "bpf")
+def test_the_guide_to_editing_works_as_written(work: Path) -> None:
+    text = (ROOT / "docs/guides/editing.md").read_text()
+    (source,) = blocks(text, "c")
+    (work / "dirsnoop.bpf.c").write_text(source)
+    before, after, once = blocks(text, "sh")
+    shown = [table for table in blocks(text, "") if table.startswith("TIME")]
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+
+    def shell(script: str) -> list[list[str]]:
+        done = subprocess.run(
+            ["bash", "-ec", f'sudo() {{ "$@"; }}\n{script}'],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            cwd=work,
+            env={**os.environ, "PATH": path},
+        )
+        lines = done.stdout[done.stdout.index("TIME") :].splitlines()
+        return [[cell for cell in line.split()[1:] if not _varies(cell)] for line in lines]
+
+    def expected(table: str) -> list[list[str]]:
+        return [
+            [cell for cell in row.split()[1:] if not _varies(cell)] for row in table.splitlines()
+        ]
+
+    assert shell(before) == expected(shown[0])
+    document = yaml.safe_load((work / "package.yaml").read_text())
+    for fragment in blocks(text, "yaml"):
+        document = _merge(document, yaml.safe_load(fragment))
+    (work / "package.yaml").write_text(yaml.safe_dump(document))
+    assert shell(after) == expected(shown[1])
+    assert shell(once) == expected(shown[2])
+
+
+def _varies(cell: str) -> bool:
+    """Whether a cell is a process ID."""
+    return cell.isdecimal() and len(cell) > 1
 
 
 @pytest.mark.needs("compiler")

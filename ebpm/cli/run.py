@@ -15,6 +15,7 @@ from ebpm.errors import EbpmError, OutputFailed, UsageError
 from ebpm.output.escape import escape
 from ebpm.output.stream import OutputClosed, Stream
 from ebpm.runtime.params import assigned, help_text, parse_arguments
+from ebpm.runtime.plan import PERF_EVENT_ARRAY
 from ebpm.runtime.session import Session
 from ebpm.target import parse_target
 
@@ -193,6 +194,9 @@ class _Run:
                 return
 
     def _sink(self) -> Sink:
+        if any(one.kind == PERF_EVENT_ARRAY for one in self.plan.sources):
+            # Their rings are small: a burst fills one while this is being imported.
+            import ebpm.output.generated  # noqa: F401
         timestamps = bool(self.options["timestamps"])
         if self.options["json"]:
             from ebpm.output.jsonl import JsonLines

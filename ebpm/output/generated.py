@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _CODES = {1: "B", 2: "H", 4: "I", 8: "Q"}
 _CACHE_ENTRIES = 4096
 _CACHE_BYTES = 4 << 20  # of raw keys; what is written for them takes about as much again
-_SAMPLE = 512  # records that the choice of key is made from
+_FIRST, _SAMPLE = 64, 256  # records that the first and a later choice of key is made from
 _KEYS_PART = 8  # a key may take one value for this many records
 _RELEARN_AFTER = 4096  # records, doubled each time
 _MISSES_PART = 4  # more than one miss for so many records: the key is not a good one any more
@@ -85,6 +85,7 @@ class Formatter:
         self._templates = _Cache(self._template, size)
         self._sample: list[bytes] = []
         self._rows, self._relearn_at = 0, _RELEARN_AFTER
+        self._hasty = True  # what is known is known from few records: the ring was filling up
         self._key: list[_Unit] = []
         self._trimmed: set[int] = set()  # starts of strings whose bytes behind the NUL are noise
 
@@ -93,8 +94,8 @@ class Formatter:
         if batch.size < self._size:
             return None
         if not self._made:
-            self._take_sample(batch)
-            if len(self._sample) < _SAMPLE:
+            self._take_sample(batch, _FIRST)
+            if len(self._sample) < _FIRST:
                 return None
             self._learn()
         self._rows += batch.count
@@ -113,20 +114,20 @@ class Formatter:
 
     # --- learning --------------------------------------------------------------------------------
 
-    def _take_sample(self, batch: Batch) -> None:
-        step = max(1, batch.count // _SAMPLE) * batch.stride
+    def _take_sample(self, batch: Batch, wanted: int) -> None:
+        step = max(1, batch.count // wanted) * batch.stride
         end = batch.start + batch.count * batch.stride
         for at in range(batch.start, end, step):
-            if len(self._sample) >= _SAMPLE:
+            if len(self._sample) >= wanted:
                 return
             self._sample.append(bytes(batch.data[at : at + self._size]))
 
     def _look_back(self, batch: Batch) -> None:
-        """Learn again if the templates were missed too often since the last time."""
-        if self._templates.misses * _MISSES_PART > self._relearn_at:
+        """Learn again if the templates were missed too often, and once from a larger sample."""
+        if self._hasty or self._templates.misses * _MISSES_PART > self._relearn_at:
             self._sample = []
-            self._take_sample(batch)
-            if len(self._sample) >= _SAMPLE // 4:
+            self._take_sample(batch, _SAMPLE)
+            if len(self._sample) >= _FIRST:
                 self._made = {}
                 self._learn()
                 self._relearn_at = min(self._relearn_at * 2, 1 << 24)
@@ -135,6 +136,7 @@ class Formatter:
     def _learn(self) -> None:
         """Choose the key: the units that together take few values."""
         sample, limit = self._sample, len(self._sample) // _KEYS_PART
+        self._hasty = len(sample) < _SAMPLE
         self._sample = []
         self._trimmed = set()
         columns: list[tuple[int, int, list[bytes]]] = []

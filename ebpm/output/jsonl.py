@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ebpm.output.stream import Stream
     from ebpm.plainjson import Json
 
-BUSY = 256  # records, after which a formatter of its own pays for a source
+BUSY = 64  # records, after which a formatter of its own pays for a source
 
 
 class JsonLines:

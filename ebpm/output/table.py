@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ebpm.output.stream import Stream
 
 _NAME_WIDTH, _GAP = 6, 2
-BUSY = 256  # records, after which a formatter of its own pays for a source
+BUSY = 64  # records, after which a formatter of its own pays for a source
 _CLOCK_WIDTH, _STAMP_WIDTH = 8, 32
 _BOLD, _PLAIN = "\x1b[1m", "\x1b[0m"
 

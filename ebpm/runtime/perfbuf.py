@@ -93,7 +93,7 @@ class _Ring:
     def __init__(self, cpu: int, pages: int) -> None:
         page = mmap.PAGESIZE
         self._size = pages * page
-        self.fd = open_bpf_output(cpu, watermark=self._size // 8)
+        self.fd = open_bpf_output(cpu, watermark=self._size // 32)
         try:
             self._map = mmap.mmap(self.fd, page + self._size, mmap.MAP_SHARED)
         except BaseException:

@@ -67,7 +67,7 @@ def check(layout: Layout, records: list[bytes], *, gap: int = 8, sample: int = 4
     size = max([layout.size, *map(len, records)])
     batch = batch_of(source, records, size, gap)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(generated, "_SAMPLE", min(sample, len(records)))
+        patch.setattr(generated, "_FIRST", min(sample, len(records)))
         for busy, make in SINKS:
             stream = Memory()
             patch.setattr(busy, 1 << 60)

@@ -285,3 +285,28 @@ def test_the_zone_of_a_timestamp_is_the_local_one(monkeypatch: pytest.MonkeyPatc
     finally:
         monkeypatch.undo()
         time.tzset()
+
+
+def test_what_is_held_back_is_written_in_one_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    pipe = Pipe()
+    sizes: list[int] = []
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda fd, data: sizes.append(len(data)) or write(fd, data))
+    pipe.hold()
+    for text in ("one\n", "two\n"):
+        pipe.write(text)
+    assert sizes == []
+    pipe.flush()
+    pipe.write("three\n")
+    assert sizes == [8, 6]
+    assert pipe.text() == "one\ntwo\nthree\n"
+
+
+def test_not_everything_is_held_back() -> None:
+    stream = Stream(os.open(os.devnull, os.O_WRONLY))
+    stream.hold()
+    for _ in range(20):
+        stream.write("x" * 100_000)
+        assert sum(map(len, stream._held or [])) < 1 << 18
+    stream.flush()
+    os.close(stream.fd)

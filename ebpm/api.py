@@ -9,7 +9,7 @@ import sys
 from ebpm.cache import blobs, refs
 from ebpm.cache.derived import Derived
 from ebpm.config import Config
-from ebpm.errors import IntegrityError, InvalidReference, NotFound, TargetNotFound
+from ebpm.errors import IntegrityError, NotFound, TargetNotFound
 from ebpm.runtime.plan import Plan
 from ebpm.target import LAYOUT, NAME, REMOTE, STDIN, URL, Target, parse_target
 
@@ -115,7 +115,7 @@ class Workspace:
         self.config = config or Config()
         self.progress = progress
         self._log = log
-        self._warn = warn
+        self.warn = warn
         self._client: RegistryClient | None = None
 
     # --- places ----------------------------------------------------------------------------------
@@ -151,7 +151,7 @@ class Workspace:
                 offline=self.config.offline,
                 user_agent=f"ebpm/{__version__}",
                 log=self._log,
-                warn=self._warn,
+                warn=self.warn,
             )
             files = [Path(name) for name in self.config.credential_files]
             given, ambient = (
@@ -177,7 +177,9 @@ class Workspace:
         from ebpm.oci.reference import Reference
 
         if target.kind == LAYOUT:
-            layout, name = self._layout(target)
+            from ebpm.places import open_layout
+
+            layout, name = open_layout(target)
             return layout, layout.resolve(name)
         Reference.parse(target.text)  # says what is wrong with it before anything is searched
         if not refresh or target.kind == NAME:
@@ -187,18 +189,6 @@ class Workspace:
         if target.kind == REMOTE:
             return self._pulled(target.text)
         return self._from_indexes(target)
-
-    def _layout(self, target: Target) -> tuple[Layout | Archive, str]:
-        from ebpm.cache.archive import Archive
-        from ebpm.cache.layout import Layout
-
-        folder, name = target.layout
-        if target.is_archive:
-            return Archive(folder), name
-        layout = Layout(folder, readonly=True)
-        if not layout.exists:
-            raise TargetNotFound(f"{folder} is no OCI layout folder")
-        return layout, name
 
     def _from_indexes(self, target: Target) -> tuple[Source, Descriptor]:
         """Look a name up below each configured index, in their order."""
@@ -266,8 +256,8 @@ class Workspace:
                 raise
             if not self.refetch(target.full_name):
                 raise
-            if self._warn:
-                self._warn(f"{error.message}; it was fetched again")
+            if self.warn:
+                self.warn(f"{error.message}; it was fetched again")
             return self._prepare(target, refresh)
 
     def _prepare(self, target: Target, refresh: bool) -> tuple[Plan, bytes]:
@@ -366,31 +356,11 @@ class Workspace:
     def _send(
         self, source: Source, root: Descriptor, target: Target, default_name: str
     ) -> Descriptor:
-        from contextlib import nullcontext
-
-        from ebpm.cache.archive import ArchiveWriter
-        from ebpm.cache.layout import Layout
         from ebpm.oci.copy import copy
-        from ebpm.oci.reference import Reference
+        from ebpm.places import destination
 
-        if target.kind == LAYOUT:
-            folder, name = target.layout
-            with (
-                ArchiveWriter.adding_to(folder)
-                if target.is_archive
-                else nullcontext(Layout.create(folder)) as place
-            ):
-                return copy(source, root, place, name or default_name, progress=self.progress)
-        reference = Reference.parse(target.text)
-        if reference.digest not in (None, root.digest):
-            raise InvalidReference(
-                f"{reference} can be nothing but that, and the package is {root.digest}"
-            )
-        if target.kind == REMOTE:
-            repository = self.client().repository(reference, push=True)
-            name = reference.tag or reference.target
-            return copy(source, root, repository, name, progress=self.progress)
-        return copy(source, root, self.store(), str(reference), progress=self.progress)
+        with destination(target, root, default_name, self.store, self.client) as (place, name):
+            return copy(source, root, place, name, progress=self.progress)
 
     def pull(self, target: Target, name: str | None = None) -> tuple[str, Descriptor]:
         """Copy an artifact into our store; tell the name that it has there.
@@ -403,7 +373,9 @@ class Workspace:
         from ebpm.oci.reference import Reference
 
         if target.kind == LAYOUT:
-            layout, tag = self._layout(target)
+            from ebpm.places import open_layout
+
+            layout, tag = open_layout(target)
             entry = layout.find(tag)
             source: Source = layout
             root, known = entry.named(None), _store_name(layout, entry)

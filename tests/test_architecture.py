@@ -36,10 +36,13 @@ ALLOWED = {
     "check": {"package", "btf", "runtime"},
     "build": {"package", "btf", "oci"},
     "runtime": {"package", "btf", "event"},
-    "api": {"build", "cache", "config", "oci", "package", "registry", "runtime", "target"},
+    "places": {"cache", "oci", "registry", "target"},
+    "artifacts": {"api", "cache", "oci", "places", "registry", "target"},
+    "api": {"places"}
+    | {"build", "cache", "config", "oci", "package", "registry", "runtime", "target"},
     "testing": {"api", "oci", "package"},
     "cli": {"api", "btf", "build", "cache", "check", "config", "event", "oci", "output", "package"}
-    | {"registry", "runtime", "target", "testing"},
+    | {"artifacts", "registry", "runtime", "target", "testing"},
 }
 COMMON = {"errors", "plainjson"}
 LONGEST_MODULE, LONGEST_FUNCTION = 400, 60

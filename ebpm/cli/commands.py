@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from ebpm import __version__
+from ebpm.cli.artifact import attach, blob, copy, discover, manifest, resolve, tags
 from ebpm.cli.build import build
 from ebpm.cli.cache import cache
 from ebpm.cli.doctor import doctor
@@ -88,6 +89,7 @@ def completion(shell: str) -> None:
 for command in (
     *(build, push, pull, tag, list_packages, inspect, remove, login, logout),
     *(doctor, cache),
+    *(copy, attach, discover, resolve, tags, manifest, blob),
 ):
     app.add_command(command)
 

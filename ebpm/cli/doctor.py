@@ -8,9 +8,11 @@ import click
 
 from ebpm.build.toolchain import find_compiler
 from ebpm.check.machine import LIMITED, MISSING, OK, UNKNOWN, Finding, examine
-from ebpm.cli.view import show_json
+from ebpm.cli.view import Show, show_json, with_format
+from ebpm.cli.workspace import open_workspace
 from ebpm.config import Config
 from ebpm.errors import EbpmError, FeatureMissing
+from ebpm.oci.reference import is_host
 from ebpm.output.escape import escape
 
 _MARKS = {OK: ("ok", "green"), LIMITED: ("-", "yellow"), MISSING: ("!!", "red"), UNKNOWN: ("?", "")}
@@ -60,3 +62,34 @@ def _show(one: Finding) -> None:
     click.echo(f"{shown}{one.part:<14} {escape(one.found)}")
     if one.remedy and one.state != OK:
         click.echo(f"{'':<18}{escape(one.remedy)}")
+
+
+@doctor.command()
+@click.argument("host", metavar="HOST[/NAME]")
+@click.option("--write", is_flag=True, help="Put something small into NAME and NAME-mount, too.")
+@click.option("--plain-http", is_flag=True, help="Speak plain http to the registry.")
+@with_format
+def registry(host: str, write: bool, plain_http: bool, show: Show) -> None:
+    """Try what a registry can do.
+
+    With NAME, a repository, lists and referrers are tried as well; with --write, uploads, mounts
+    and deletion. What is written is deleted again where the registry allows that.
+    """
+    from ebpm.registry import probe
+
+    host, _, path = host.partition("/")
+    if not is_host(host):
+        raise click.UsageError(f"{host!r} is no registry: write its host[:port]")
+    name = probe.repository_name(host, path)
+    if write and name is None:
+        raise click.UsageError("--write needs a repository: HOST/NAME")
+    client = open_workspace([host] if plain_http else []).client()
+    found = list(probe.examine(client, host.lower(), name, write=write))
+    lines = [f"{one.state:<9}{one.part:<18}{escape(one.found)}" for one in found]
+    show(
+        "registry",
+        "\n".join(lines),
+        registry=host.lower(),
+        repository=name,
+        parts=[{"part": one.part, "state": one.state, "found": one.found} for one in found],
+    )

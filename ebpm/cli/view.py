@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
+import re
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
 
 from ebpm.output.escape import escape, escape_json
+from ebpm.output.template import Template
 
 JSON_VERSION = 1
 """Of all documents that ``--json`` prints; docs/spec/json.md describes them."""
@@ -26,6 +29,46 @@ def show_json(kind: str, **fields: Any) -> None:  # noqa: ANN401  # JSON
     """Print a document: its kind, its schema version, and what it says."""
     document = {"kind": kind, "schemaVersion": JSON_VERSION, **fields}
     click.echo(escape_json(json.dumps(document, ensure_ascii=False, indent=2)))
+
+
+Show = Callable[..., None]
+
+
+def with_format(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command ``--json`` and ``--format``: it is called with ``show`` in their place.
+
+    ``show(kind, text, **fields)`` prints the fields as the user wants them, or else the text.
+    """
+
+    @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+    @click.option(
+        "--format",
+        "template",
+        metavar="json|TEMPLATE",
+        help="Print as JSON, or fill in a template: '{{.digest}}'.",
+    )
+    @functools.wraps(command)
+    def wrapped(*, as_json: bool, template: str | None, **options: Any) -> Any:  # noqa: ANN401
+        filled = None if as_json or template in (None, "json") else Template(str(template))
+
+        def show(kind: str, text: str, **fields: Any) -> None:  # noqa: ANN401
+            if filled:
+                document = {"kind": kind, "schemaVersion": JSON_VERSION, **fields}
+                click.echo(escape_lines(filled.render(document)), nl=False)
+            elif as_json or template:
+                show_json(kind, **fields)
+            elif text:
+                click.echo(text)
+
+        return command(show=show, **options)
+
+    return wrapped
+
+
+def escape_lines(text: str) -> str:
+    """Escape what could play with the terminal, but keep lines and tabs."""
+    pieces = re.split(r"([\n\t])", text)
+    return "".join(one if one in ("\n", "\t") else escape(one) for one in pieces)
 
 
 def show_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import click
+from click.shell_completion import CompletionItem
 
 from ebpm.api import Workspace
 from ebpm.cli.report import warn, write
@@ -26,3 +27,13 @@ def open_workspace(
     context = click.get_current_context(silent=True)
     debug = context is not None and bool(context.find_root().obj)
     return Workspace(config, progress=progress, log=write if debug else None, warn=warn)
+
+
+def complete_name(
+    _context: click.Context, _parameter: click.Parameter, begun: str
+) -> list[CompletionItem]:
+    """Complete a word by the names in the store."""
+    names = {
+        one.ref_name for store in Workspace().stores() for one in store.entries() if one.ref_name
+    }
+    return [CompletionItem(name) for name in sorted(names) if name.startswith(begun)]

@@ -49,12 +49,19 @@ def find_entry(entries: Sequence[Descriptor], name: str, place: str) -> Descript
     """
     named = [one for one in entries if name in (one.ref_name, str(one.digest))]
     named = [one for one in named if may_be(name, one)]
-    if not named and not name and len(entries) == 1:
-        named = list(entries)
+    if not named and not name:  # what refers to it may have an entry as well
+        candidates = [one for one in entries if _is_main(one)] or list(entries)
+        named = candidates if len(candidates) == 1 else []
     if not named:
         known = ", ".join(one.ref_name for one in entries if one.ref_name) or "nothing"
         raise ManifestNotFound(f"{name or 'no name'}: not in {place}", hint=f"it has {known[:500]}")
     return named[-1]
+
+
+def _is_main(entry: Descriptor) -> bool:
+    """Whether an entry is there for itself: it has a name, and not that of a signature."""
+    tag = (entry.ref_name or "").partition("@")[0].rpartition("/")[2].rpartition(":")[2]
+    return bool(entry.ref_name) and not tag.startswith(("sha256-", "sha512-"))
 
 
 def describe_manifest(raw: bytes, digest: Digest, name: str) -> Descriptor:

@@ -88,21 +88,39 @@ class RegistryClient:
             AuthenticationFailed: it is not accepted; nothing is kept.
         """
         host = host.lower()
+        self.check(host, credential)
+        self._authorizers.pop(host, None)
+        return self.credentials.save(host, credential)
+
+    def check(self, host: str, credential: Credential) -> None:
+        """Try a credential.
+
+        Raises:
+            AuthenticationFailed: it is not accepted.
+            RegistryError: the host is no registry.
+        """
         authorizer = Authorizer(self._http, host, lambda *_: credential)
         header = credential.basic  # for a registry that lets everybody in, and looks at it if given
-        with self._probe(host, None) as answer:
+        with self.ping(host) as answer:
             if answer.status == 401:
                 challenges = parse_challenges(answer.headers.get("WWW-Authenticate", ""))
                 # Without a scope: the one that a challenge names may be anybody's to read.
                 header = authorizer.answer(challenges, "", None) or header
-            else:
-                _expect_registry(host, answer)
         with self._probe(host, header) as answer:
             if answer.status in (401, 403):
                 raise AuthenticationFailed(f"{host} does not accept this login{said(answer)}")
             _expect_registry(host, answer)
-        self._authorizers.pop(host, None)
-        return self.credentials.save(host, credential)
+
+    def ping(self, host: str) -> Answer:
+        """Ask a registry whether it is one, as nobody: the answer is 200 or 401.
+
+        Raises:
+            RegistryError: the host is no registry.
+        """
+        answer = self._probe(host, None)
+        if answer.status != 401:
+            _expect_registry(host, answer)
+        return answer
 
     def _probe(self, host: str, header: str | None) -> Answer:
         url = f"{self._http.base_url(host)}/v2/"

@@ -76,6 +76,7 @@ def test_what_is_printed_runs_as_it_is_and_as_it_is_edited(
     export = named(document["meta"]["export_types"], "event")
     export["members"] = [{"name": name} for name in ("in_custom_data", "name", "list", "mode")]
     del export["size"]
+    export["type_id"] = 613  # as in a package that was compiled elsewhere
     path.write_text(json.dumps(document) if form == "json" else yaml.safe_dump(document))
     (after,) = events(ebpm, path)
     assert after == {"name": "edited", "mode": "SLOW(0)", "list": [7, 2, 3], "in_custom_data": 70}

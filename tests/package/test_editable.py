@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from ebpm.package.editable import write_editable
 from ebpm.package.files import parse_package
 from ebpm.package.model import DataSection, ObjectFile, Option, Package, Variable
 from ebpm.runtime.planner import make_plan
+from tests import generations
 from tests.sources import build, built
 
 pytestmark = pytest.mark.needs("compiler")
@@ -114,3 +116,18 @@ def test_an_object_alone_can_be_edited_too(package: Package) -> None:
     bare = from_object(ObjectFile(data=package.objects[0].data), "kinds")
     sections = named(editable(bare)["meta"]["bpf_skel"]["data_sections"])
     assert named(sections[".rodata"]["variables"])["pid_target"]["value"] == 7
+
+
+@pytest.mark.parametrize("generation", generations.GENERATIONS)
+def test_a_package_of_any_generation_can_be_edited_and_runs_as_before(generation: str) -> None:
+    content = json.dumps(generations.GENERATIONS[generation]()).encode()
+    package = parse_package(content, "package.json")
+    again = parse_package(write_editable(package, package.objects[0], "yaml"), "package.yaml")
+    plan, edited = (make_plan(one, one.objects[0]) for one in (package, again))
+    for variable in edited.variables:  # now they have the object's values
+        variable.default = None
+    for variable in plan.variables:
+        variable.default = None
+    sizes, edited.maps = edited.maps, plan.maps
+    assert edited.dump() == plan.dump()
+    assert all(one.max_entries and not one.entries for one in sizes)

@@ -1,6 +1,6 @@
 """What libbpf makes of an ELF section's name: the program's type, and what it will be given.
 
-The table is libbpf's ``section_defs`` (1.5) with the numbers of include/uapi/linux/bpf.h. ebpm
+The table is libbpf's ``section_defs`` (1.6) with the numbers of include/uapi/linux/bpf.h. ebpm
 needs it where a program goes elsewhere than its section says: libbpf reads the name once, when it
 opens the object, and must be told the rest.
 """
@@ -61,7 +61,6 @@ _BY_BTF: dict[str, _Row] = {
     "fentry": (26, 24, _FUNCTION),
     "fexit": (26, 25, _FUNCTION),
     "fmod_ret": (26, 26, _FUNCTION),
-    "freplace": (28, 0, "what the function that it replaces is given"),
     "lsm": (29, 27, "the arguments of a security hook"),
     "lsm_cgroup": (29, 43, "the arguments of a security hook, for one cgroup"),
     "iter": (26, 28, _ITEM),
@@ -84,7 +83,9 @@ _WITH_TARGET: dict[str, _Row] = {
     "kprobe.session": (2, 56, _REGISTERS),
     "uprobe.multi": (2, 48, _REGISTERS),
     "uretprobe.multi": (2, 48, _REGISTERS),
+    "uprobe.session": (2, 57, _REGISTERS),
     "usdt": (2, 0, _USDT),
+    "freplace": (28, 0, "what the function that it replaces is given"),  # another program's BTF
     "struct_ops": (27, 0, "what a function of its struct_ops is given"),
 }
 _WHOLE: dict[str, _Row] = {  # these have nothing behind them

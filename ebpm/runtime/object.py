@@ -10,12 +10,13 @@ from ebpm.runtime.libbpf.binding import DEBUG, WARN, BpfObject, Libbpf, LibbpfEr
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from ebpm.errors import EbpmError
     from ebpm.plainjson import Json
     from ebpm.runtime.libbpf.binding import Map
     from ebpm.runtime.log import Log
-    from ebpm.runtime.plan import Plan
+    from ebpm.runtime.plan import Plan, ProgramPlan
 
 
 def open_object(
@@ -82,13 +83,18 @@ def set_variables(bpf: BpfObject, plan: Plan, values: Mapping[str, Json]) -> Non
             raise InvalidParameter(f"{variable.name}: {error}") from None
 
 
-def move_programs(bpf: BpfObject, plan: Plan) -> None:
+def move_programs(bpf: BpfObject, plan: Plan, programs: Sequence[ProgramPlan]) -> None:
     """Tell libbpf of the programs that go elsewhere than their sections say; before the load.
+
+    Args:
+        bpf: the open object.
+        plan: what it was made from.
+        programs: those of the plan that will be loaded.
 
     Raises:
         HookNotFound, LoadFailed: the kernel's BTF has no such function or tracepoint.
     """
-    moved = {one.name: one for one in plan.programs if one.retype is not None}
+    moved = {one.name: one for one in programs if one.retype is not None}
     if not moved:
         return
     from ebpm.runtime.libbpf.moved import retype
@@ -100,14 +106,21 @@ def move_programs(bpf: BpfObject, plan: Plan) -> None:
         try:
             retype(program, *one.retype)
         except LibbpfError as error:
-            if error.errno in (errno.ENOENT, errno.ESRCH):
-                from ebpm.runtime.failures import hook_not_found
+            raise _move_error(error, one, plan) from None
 
-                raise hook_not_found(one.section, plan.name) from None
-            raise LoadFailed(
-                f"program {one.name!r} of {plan.name} cannot move to {one.section}: "
-                f"{error.strerror}"
-            ) from None
+
+def _move_error(error: LibbpfError, one: ProgramPlan, plan: Plan) -> EbpmError:
+    found: EbpmError
+    if error.errno in (errno.ENOENT, errno.ESRCH):
+        from ebpm.runtime.failures import hook_not_found
+
+        found = hook_not_found(one.section, plan.name)
+    else:
+        found = LoadFailed(
+            f"program {one.name!r} of {plan.name} cannot move to {one.section}: {error.strerror}"
+        )
+    found.program = one.name
+    return found
 
 
 def size_maps(bpf: BpfObject, plan: Plan) -> None:

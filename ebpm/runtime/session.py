@@ -98,10 +98,11 @@ class Session:
         while True:
             self._object = open_object(library, self.plan, data, self.log, verbose=verbose, pin=pin)
             set_variables(self._object, self.plan, values)
-            move_programs(self._object, self.plan)
             size_maps(self._object, self.plan)
-            prepared = Preparation(self._object, self.plan, choice)
+            prepared = None
             try:
+                move_programs(self._object, self.plan, choice.programs)
+                prepared = Preparation(self._object, self.plan, choice)
                 load(self._object, self.plan, self.log)
                 fill_maps(self._object, self.plan)
                 self._open_readers()
@@ -115,7 +116,8 @@ class Session:
                 self.log.lines.clear()
                 self._unload()
             finally:
-                prepared.close()
+                if prepared is not None:
+                    prepared.close()
         for group, program, section in choice.taken:
             self.log.note(f"ebpm: of {group!r} is taken: {program} ({section})")
 

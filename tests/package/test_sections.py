@@ -73,6 +73,7 @@ def test_the_table_is_libbpfs() -> None:
         ("kprobe/a", "uprobe/b:c", Retype(type=2)),
         ("kprobe/a", "kprobe.multi/a*", Retype(type=2, attach_type=42)),
         ("usdt/a:b:c", "usdt/a:b:d", Retype()),
+        ("freplace/a", "freplace/b", Retype()),
         ("tc", "tc/egress", Retype(type=3, attach_type=47)),
         ("xdp", "xdp.frags", Retype(type=6, attach_type=37, flags=XDP_FRAGS)),
         ("cgroup/connect4", "cgroup/connect6", Retype(type=18, attach_type=11)),

@@ -111,6 +111,19 @@ def test_a_program_of_another_context_is_refused_before_anything_is_loaded(
     )
 
 
+def test_an_alternative_that_moved_to_what_is_not_there_gives_way_to_the_next(
+    program: Build,
+) -> None:
+    hooks = {"on_typed": "tp_btf/nosuch", "on_tracepoint": "tp/syscalls/sys_enter_getpgid"}
+    programs = tuple(
+        ProgramSpec(name=name, attach=hook, extra={"alternative": f"one {rank}"})
+        for rank, (name, hook) in enumerate(hooks.items(), 1)
+    )
+    package = replace(program("moves"), programs=programs)
+    with start(package, {"watched": os.getpid()}) as session:
+        assert reports(session) == {1}
+
+
 # --- on the command line -------------------------------------------------------------------------
 
 

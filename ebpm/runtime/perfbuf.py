@@ -1,8 +1,12 @@
 """A perf event array read through mmap: one ring for each CPU, in batches.
 
 The perf events are opened here rather than by libbpf, which wakes the reader for every record; with
-a watermark, a busy stream costs the traced processes a tenth. A quiet stream is drained by the
-session's timer. Layout: include/uapi/linux/perf_event.h, ``struct perf_event_mmap_page``.
+a watermark, a busy stream costs the traced processes a tenth. But nobody would be woken by a quiet
+one. So each ring has two perf events that write into it, one that wakes at every record and one
+that wakes at the watermark, and the map holds that which suits the stream. Layout:
+include/uapi/linux/perf_event.h, ``struct perf_event_mmap_page``; who wakes when:
+kernel/events/ring_buffer.c, ``perf_output_end`` (the event's own wakeup_events) and
+``perf_output_begin`` (the ring's watermark, that of the event which was mapped).
 """
 
 from __future__ import annotations
@@ -14,7 +18,7 @@ import struct
 
 from ebpm.event import Batch
 from ebpm.runtime.fence import fence
-from ebpm.runtime.libbpf.syscalls import open_bpf_output
+from ebpm.runtime.libbpf.syscalls import open_bpf_output, write_into
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,6 +51,8 @@ class PerfBuffer:
         self.size = pages * mmap.PAGESIZE  # bytes, of each ring
         self.lost = 0
         self._rings: list[_Ring] = []
+        self._array = array
+        self._busy = False
         try:
             for cpu in online_cpus():
                 try:
@@ -56,10 +62,23 @@ class PerfBuffer:
                         continue
                     raise
                 self._rings.append(ring)
-                array.update(struct.pack("=I", cpu), struct.pack("=I", ring.fd))
+                self._write_through(ring, ring.quiet_fd)
         except BaseException:
             self.close()
             raise
+
+    def _write_through(self, ring: _Ring, fd: int) -> None:
+        self._array.update(struct.pack("=I", ring.cpu), struct.pack("=I", fd))
+
+    def expect(self, *, busy: bool) -> None:
+        """Have the reader woken at the watermark from now on, or by every record.
+
+        What was written just before still lies in the rings, and wakes nobody.
+        """
+        if busy != self._busy:
+            self._busy = busy
+            for ring in self._rings:
+                self._write_through(ring, ring.fd if busy else ring.quiet_fd)
 
     @property
     def fds(self) -> list[int]:
@@ -92,12 +111,16 @@ class _Ring:
 
     def __init__(self, cpu: int, pages: int) -> None:
         page = mmap.PAGESIZE
+        self.cpu = cpu
         self._size = pages * page
-        self.fd = open_bpf_output(cpu, watermark=self._size // 32)
+        self.fd = open_bpf_output(cpu, watermark=self._size // 8)
+        self.quiet_fd = -1
         try:
             self._map = mmap.mmap(self.fd, page + self._size, mmap.MAP_SHARED)
+            self.quiet_fd = open_bpf_output(cpu)
+            write_into(self.quiet_fd, self.fd)
         except BaseException:
-            os.close(self.fd)
+            self._close_events()
             raise
         whole = memoryview(self._map)
         self._head = whole[_HEAD_AT : _HEAD_AT + 8].cast("Q")
@@ -167,7 +190,12 @@ class _Ring:
         except BufferError:  # somebody keeps a batch; unmapped with the last of them
             pass
         finally:
-            os.close(self.fd)
+            self._close_events()
+
+    def _close_events(self) -> None:
+        for fd in (self.quiet_fd, self.fd):
+            if fd >= 0:
+                os.close(fd)
 
 
 def online_cpus() -> list[int]:

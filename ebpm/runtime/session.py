@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     from ebpm.runtime.sampler import Sampler
 
 _ENOUGH = 0.125  # of a ring: who lags behind does not wait for more
-_PERF_INTERVAL = 0.01  # seconds: a quiet perf buffer is drained this often
+_PERF_INTERVAL = 0.01  # seconds: how often to look into perf buffers that wake nobody
+_PERF_PATIENCE = 0.1  # seconds that a busy stream is quiet before it is taken for a quiet one
 
 
 class Session:
@@ -81,7 +82,8 @@ class Session:
         self._poll = select.epoll()
         self._poll.register(self._wake, select.EPOLLIN)
         self._watched: set[int] = set()
-        self._interval: float | None = None  # seconds between looks into the perf buffers
+        self._perf: list[PerfBuffer] = []
+        self._perf_busy_until = 0.0  # they wake nobody before their watermark until then
         self._sampling = (interval, per_cpu)
         self._object: BpfObject | None = None
         try:
@@ -135,7 +137,7 @@ class Session:
             else:
                 perf = PerfBuffer(buffer, self.plan.perf_pages, source)
                 self._readers.append(perf)
-                self._interval = _PERF_INTERVAL
+                self._perf.append(perf)
                 for fd in perf.fds:
                     self._poll.register(fd, select.EPOLLIN)
 
@@ -170,11 +172,7 @@ class Session:
         deadline = None if timeout is None else time.monotonic() + timeout
         left = timeout
         while not self._stopped:
-            # Perf buffers wake nobody before their watermark: they are looked into by the clock.
-            now = time.monotonic()
-            waits = [wait for wait in (left, self._interval) if wait is not None]
-            waits += [sampler.wait(now) for sampler in self._samplers]
-            ready = self._poll.poll(0.0 if self._gathered(now) else min(waits, default=None))
+            ready = self._poll.poll(self._gather(left))
             came = False
             for reader in self._readers:
                 for batch in reader.read():
@@ -196,12 +194,23 @@ class Session:
             if sampler.due(time.monotonic()):
                 yield from sampler.read()
 
-    def _gathered(self, now: float) -> bool:
-        """If much comes, let more come, and tell that nobody need wait for it to be announced."""
+    def _gather(self, left: float | None) -> float | None:
+        """If much comes, let more come, and look; else tell how long to wait to be woken."""
+        now = time.monotonic()
         pause = self._pace.pause(now)
+        waits = [] if left is None else [left]
+        if self._perf:
+            if pause:
+                self._perf_busy_until = now + _PERF_PATIENCE
+            busy = now < self._perf_busy_until
+            for perf in self._perf:
+                perf.expect(busy=busy)
+            if now < self._perf_busy_until + _PERF_PATIENCE:
+                waits.append(_PERF_INTERVAL)
         if pause and all(reader.waiting < _ENOUGH for reader in self._readers):
             time.sleep(pause)
-        return pause > 0
+        waits += [sampler.wait(now) for sampler in self._samplers]
+        return 0.0 if pause else min(waits, default=None)
 
     def __iter__(self) -> Iterator[Event]:
         """Walk the events as they come, until :meth:`stop`."""

@@ -10,18 +10,18 @@ from ebpm.runtime.libbpf.structs import PerfEventAttr
 _PERF_EVENT_OPEN = {"x86_64": 298, "s390x": 331, "ppc64le": 319, "ppc64": 319}
 _PERF_EVENT_OPEN_GENERIC = 241  # include/uapi/asm-generic/unistd.h: arm64, riscv64, loongarch64
 _PERF_FLAG_FD_CLOEXEC = 8
-_PERF_EVENT_IOC_ENABLE = 0x2400
+_PERF_EVENT_IOC_ENABLE, _PERF_EVENT_IOC_SET_OUTPUT = 0x2400, 0x2405
 _PERF_TYPE_SOFTWARE, _PERF_COUNT_SW_BPF_OUTPUT, _PERF_SAMPLE_RAW = 1, 10, 1 << 10
 _FREQUENCY, _WATERMARK = 1 << 10, 1 << 14
 _PIDFD_GETFD = 438  # the same on every architecture
 
 
-def open_bpf_output(cpu: int, watermark: int) -> int:
+def open_bpf_output(cpu: int, watermark: int = 0) -> int:
     """Open the perf event that carries bpf_perf_event_output() of one CPU.
 
     Args:
         cpu: its number.
-        watermark: bytes in the ring that wake the reader.
+        watermark: bytes in the ring that wake the reader; 0: every record wakes it.
 
     Returns:
         a file descriptor, close-on-exec, enabled.
@@ -35,16 +35,32 @@ def open_bpf_output(cpu: int, watermark: int) -> int:
         config=_PERF_COUNT_SW_BPF_OUTPUT,
         sample_period=1,
         sample_type=_PERF_SAMPLE_RAW,
-        flags=_WATERMARK,
-        wakeup=watermark,
+        flags=_WATERMARK if watermark else 0,
+        wakeup=watermark or 1,
     )
     fd = perf_event_open(attr, -1, cpu)
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.ioctl(fd, ctypes.c_ulong(_PERF_EVENT_IOC_ENABLE), 0) < 0:
-        number = ctypes.get_errno()
+    try:
+        _ioctl(fd, _PERF_EVENT_IOC_ENABLE, 0)
+    except OSError:
         os.close(fd)
-        raise OSError(number, os.strerror(number))
+        raise
     return fd
+
+
+def write_into(fd: int, other: int) -> None:
+    """Have a perf event write into the ring of another, which must be mapped.
+
+    Raises:
+        OSError: they are of different CPUs or clocks.
+    """
+    _ioctl(fd, _PERF_EVENT_IOC_SET_OUTPUT, other)
+
+
+def _ioctl(fd: int, request: int, argument: int) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.ioctl(fd, ctypes.c_ulong(request), argument) < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
 
 
 def perf_event_open(attr: PerfEventAttr, pid: int, cpu: int) -> int:

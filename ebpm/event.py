@@ -10,7 +10,7 @@ from ebpm.btf.decode import reader
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import Any
 
     from ebpm.btf.decode import Buffer, Reader
@@ -27,17 +27,24 @@ class Source:
 
     ``layout`` is None where nobody knows what the records are. That of a sampled map is a struct
     of two, ``key`` and ``value``, which are structs themselves; ``unit`` heads its histograms.
+    ``stack`` says where records hold stack traces, if they do.
     """
 
-    __slots__ = ("_reader", "form", "layout", "name", "unit")
+    __slots__ = ("_reader", "form", "layout", "name", "stack", "unit")
 
     def __init__(
-        self, name: str, layout: Layout | None, form: str = EVENTS, unit: str = "(unit)"
+        self,
+        name: str,
+        layout: Layout | None,
+        form: str = EVENTS,
+        unit: str = "(unit)",
+        stack: StackFields | None = None,
     ) -> None:
         self.name = name
         self.layout = layout
         self.form = form
         self.unit = unit
+        self.stack = stack
         self._reader: Reader | None = None
 
     @property
@@ -47,6 +54,36 @@ class Source:
             assert self.layout is not None
             self._reader = reader(self.layout)
         return self._reader
+
+
+class StackFields:
+    """Where records hold a stack trace.
+
+    Args:
+        names: of the members, by their roles: STACK_ROLES; an absent role has no member.
+        symbols: whether addresses are to be named.
+        frames: gives the addresses of a stack id; None where records hold the addresses.
+        adds: of a sampled map: whether each reading counts anew (it is cleared), or goes on.
+    """
+
+    __slots__ = ("adds", "frames", "names", "symbols")
+
+    def __init__(
+        self,
+        names: dict[str, str],
+        *,
+        symbols: bool,
+        frames: Callable[[int], list[int]] | None,
+        adds: bool = True,
+    ) -> None:
+        self.names = names
+        self.symbols = symbols
+        self.frames = frames
+        self.adds = adds
+
+
+STACK_ROLES = ("pid", "cpu_id", "comm", "kstack_sz", "ustack_sz", "kstack", "ustack")
+"""What the members of a stack trace are, by eunomia-bpf's names: sizes are in bytes."""
 
 
 class Batch:

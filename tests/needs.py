@@ -131,6 +131,7 @@ PARTS: dict[str, Callable[[], str | None]] = {
     "skopeo": _program("skopeo", "skopeo"),
     "openssl": _program("openssl", "openssl"),
     "bpftool": _program("bpftool", "bpftool"),
+    "c++filt": _program("c++filt", "binutils"),
 }
 
 

@@ -29,6 +29,7 @@ ALLOWED = {
     "oci": set(),
     "config": set(),
     "event": {"btf"},
+    "symbols": set(),
     "package": {"oci", "btf"},
     "registry": {"oci"},
     "cache": {"oci"},
@@ -42,7 +43,7 @@ ALLOWED = {
     | {"build", "cache", "config", "oci", "package", "registry", "runtime", "target"},
     "testing": {"api", "oci", "package"},
     "cli": {"api", "btf", "build", "cache", "check", "config", "event", "oci", "output", "package"}
-    | {"artifacts", "registry", "runtime", "target", "testing"},
+    | {"artifacts", "registry", "runtime", "symbols", "target", "testing"},
 }
 COMMON = {"errors", "plainjson"}
 LONGEST_MODULE, LONGEST_FUNCTION = 400, 60

@@ -83,6 +83,13 @@ RUN_OPTIONS = (
         "--interval", metavar="TIME", read=seconds, help="Read the sampled maps every TIME: 1s."
     ),
     Option("--per-cpu", help="Show each CPU's value of per-CPU maps rather than their sum."),
+    Option("--folded", help="Count stack traces, and print them folded at the end."),
+    Option(
+        "--flamegraph",
+        metavar="FILE",
+        read=str,
+        help="Draw stack traces as FILE, a SVG, at the end.",
+    ),
     Option(
         "--set",
         metavar="VARIABLE=VALUE",

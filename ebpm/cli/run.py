@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 
 from ebpm import api
@@ -10,12 +9,12 @@ from ebpm.btf import layout as kinds
 from ebpm.cli.options import RUN_OPTIONS, parse
 from ebpm.cli.report import interrupted, note, report, warn, write
 from ebpm.cli.signals import SignalWatch, Stalled
+from ebpm.cli.sinks import Outlet, open_output
 from ebpm.config import Config
-from ebpm.errors import EbpmError, OutputFailed, UsageError
+from ebpm.errors import EbpmError, UsageError
 from ebpm.output.escape import escape
 from ebpm.output.stream import OutputClosed, Stream
 from ebpm.runtime.params import assigned, help_text, parse_arguments
-from ebpm.runtime.plan import PERF_EVENT_ARRAY
 from ebpm.runtime.session import Session
 from ebpm.target import parse_target
 
@@ -102,14 +101,16 @@ class _Run:
         self.data = data
         self.duration: float | None = options["duration"]
         self.left: int | None = options["count"]
-        self.stream = _open_output(options["output"])
+        self.stream = open_output(options["output"])
         self.signals = SignalWatch()
         self._lost, self._lost_at = 0, 0.0
 
     def run(self, values: dict[str, Json], command: list[str], *, verbose: bool) -> int:
         """Load, attach, print until the end; everything is detached when this returns."""
         child = None
-        sink = self._sink()
+        colour = self.config.colour and self.stream.is_terminal()
+        outlet = Outlet(self.options, self.plan, self.stream, colour=colour)
+        sink: Sink = outlet
         try:
             if command:
                 child, sink = self._child(command, values, sink)
@@ -125,7 +126,7 @@ class _Run:
                 per_cpu=bool(self.options["per_cpu"]),
             ) as session:
                 self.signals.watch(session, self.stream)
-                self._loop(session, sink, child)
+                self._loop(session, sink, child, outlet)
         finally:
             self.signals.close()
             if child:
@@ -134,7 +135,7 @@ class _Run:
             return self.signals.status
         return child.status() if child else 0
 
-    def _loop(self, session: Session, sink: Sink, child: Child | None) -> None:
+    def _loop(self, session: Session, sink: Sink, child: Child | None, outlet: Outlet) -> None:
         if session.waits:
             note(f"{self.plan.name} is attached; Ctrl-C ends it")
         end = None if self.duration is None else time.monotonic() + self.duration
@@ -156,6 +157,7 @@ class _Run:
                 self._report_lost(session)
             if self.left != 0:
                 self._take(session, session.remaining(), sink)
+            outlet.finish()
         except (OutputClosed, Stalled):
             pass  # nobody reads any more: that is the end, and no error
         self._report_lost(session, final=True)
@@ -192,21 +194,6 @@ class _Run:
             if not self.left:
                 session.stop()
                 return
-
-    def _sink(self) -> Sink:
-        if any(one.kind == PERF_EVENT_ARRAY for one in self.plan.sources):
-            # Their rings are small: a burst fills one while this is being imported.
-            import ebpm.output.generated  # noqa: F401
-        timestamps = bool(self.options["timestamps"])
-        if self.options["json"]:
-            from ebpm.output.jsonl import JsonLines
-
-            named = len(self.plan.sources) > 1
-            return JsonLines(self.stream, named=named, timestamps=timestamps)
-        from ebpm.output.text import Text
-
-        colour = self.config.colour and self.stream.is_terminal()
-        return Text(self.stream, colour=colour, timestamps=timestamps)
 
     def _child(self, command: list[str], values: dict[str, Json], sink: Sink) -> tuple[Child, Sink]:
         """Fork the command, and arrange that only it is seen: by a variable, else by a filter."""
@@ -245,13 +232,3 @@ def pid_variable(plan: Plan) -> str | None:
             if name in (variable.name, variable.long):
                 return variable.name
     return None
-
-
-def _open_output(path: str | None) -> Stream:
-    if path is None or path == "-":
-        return Stream(1)
-    try:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
-        return Stream(os.open(path, flags, 0o644), path)
-    except OSError as error:
-        raise OutputFailed(f"cannot open {path}: {error.strerror}") from None

@@ -1,4 +1,4 @@
-"""Everything that is no JSON: each source the way that suits it."""
+"""Each source the way that suits it: tables, histograms, stacks."""
 
 from __future__ import annotations
 
@@ -13,22 +13,35 @@ if TYPE_CHECKING:
 
 
 class Text:
-    """A sink that prints tables, and histograms of the sources that are such.
+    """A sink that prints tables, and histograms and stacks of the sources that are such.
 
     Args:
         stream: where to.
         colour: whether it is a terminal that may be coloured.
         timestamps: whether TIME is by RFC 3339.
+        stacks: who prints the sources that have stacks.
     """
 
-    def __init__(self, stream: Stream, *, colour: bool = False, timestamps: bool = False) -> None:
+    def __init__(
+        self,
+        stream: Stream,
+        *,
+        colour: bool = False,
+        timestamps: bool = False,
+        stacks: Sink | None = None,
+    ) -> None:
         self._stream = stream
+        self._stacks = stacks
         self._colour = colour
         self._table = Table(stream, colour=colour, timestamps=timestamps)
         self._histograms: Sink | None = None
 
     def write(self, batch: Batch) -> None:
         """Print the records of a batch."""
+        if batch.source.stack is not None and self._stacks is not None:
+            self._table.interrupt()
+            self._stacks.write(batch)
+            return
         if batch.source.form in (EVENTS, ENTRIES):
             self._table.write(batch)
             return

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from ebpm.plainjson import Json
 
-FORMAT = 4
+FORMAT = 5
 """Of the kept form; another number means that the plan is made again."""
 
 RINGBUF, PERF_EVENT_ARRAY, SAMPLED = "ringbuf", "perf_event_array", "sampled"
@@ -92,10 +92,21 @@ class SamplePlan:
         self.clear = clear  # whether each reading empties it
 
 
+class StackPlan:
+    """Where records hold a stack trace; see :class:`ebpm.event.StackFields`."""
+
+    __slots__ = ("names", "symbols", "table")
+
+    def __init__(self, *, names: dict[str, str], symbols: bool, table: str | None) -> None:
+        self.names = names  # of the members, by their roles
+        self.symbols = symbols
+        self.table = table  # the stack-trace map that ids are of
+
+
 class SourcePlan:
     """A map that reports events or is read, and the layout of a record; None if nobody knows it."""
 
-    __slots__ = ("form", "kind", "layout", "map", "name", "sample", "unknown")
+    __slots__ = ("form", "kind", "layout", "map", "name", "sample", "stack", "unknown")
 
     def __init__(
         self,
@@ -106,6 +117,7 @@ class SourcePlan:
         layout: Layout | None,
         form: str = EVENTS,
         sample: SamplePlan | None = None,
+        stack: StackPlan | None = None,
         unknown: str | None = None,
     ) -> None:
         self.map = map
@@ -114,6 +126,7 @@ class SourcePlan:
         self.layout = layout  # with the members to show, in order; of a sampled map, its entries'
         self.form = form  # see ebpm.event
         self.sample = sample
+        self.stack = stack
         self.unknown = unknown  # why there is no layout
 
 
@@ -260,8 +273,9 @@ def _dump(one: Any) -> dict[str, Any]:  # noqa: ANN401  # any of the parts
     fields = {slot: getattr(one, slot) for slot in one.__slots__}
     if fields.get("layout") is not None:
         fields["layout"] = fields["layout"].dump()
-    if fields.get("sample") is not None:
-        fields["sample"] = _dump(fields["sample"])
+    for part in ("sample", "stack"):
+        if fields.get(part) is not None:
+            fields[part] = _dump(fields[part])
     return fields
 
 
@@ -270,4 +284,6 @@ def _load(fields: dict[str, Any]) -> dict[str, Any]:
         fields["layout"] = Layout.load(fields["layout"])
     if fields.get("sample") is not None:
         fields["sample"] = SamplePlan(**fields["sample"])
+    if fields.get("stack") is not None:
+        fields["stack"] = StackPlan(**fields["stack"])
     return fields

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
+    from ebpm.event import StackFields
     from ebpm.runtime.libbpf.binding import Map
     from ebpm.runtime.plan import SourcePlan
 
@@ -36,6 +37,7 @@ class Sampler:
         now: the monotonic clock, in seconds: the first reading is an interval later.
         interval: seconds; None for the tool's own.
         per_cpu: whether each CPU's value is a record of its own, with a member ``cpu``.
+        stack: where the entries hold stack traces.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class Sampler:
         *,
         interval: float | None = None,
         per_cpu: bool = False,
+        stack: StackFields | None = None,
     ) -> None:
         assert plan.sample is not None
         assert plan.layout is not None
@@ -55,7 +58,7 @@ class Sampler:
         self._next = now + self._interval
         apart = per_cpu and self._entries.cpus > 1
         layout = _with_cpu(plan.layout) if apart else plan.layout
-        self.source = Source(plan.name, layout, plan.form, plan.sample.unit)
+        self.source = Source(plan.name, layout, plan.form, plan.sample.unit, stack)
         places = {one.name: one.bit_offset // 8 for one in layout.members}
         value = next(one.layout for one in layout.members if one.name == "value")
         self._value_at, self._cpu_at = places["value"], places.get("cpu", 0)

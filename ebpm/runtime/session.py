@@ -29,7 +29,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from ebpm.event import Batch, Event
+    from ebpm.event import Batch, Event, StackFields
     from ebpm.plainjson import Json
     from ebpm.runtime.attach import Attachment
     from ebpm.runtime.libbpf.binding import BpfObject, Map
@@ -127,8 +127,8 @@ class Session:
         for one in self.plan.sources:
             if one.kind == SAMPLED:
                 continue
-            buffer = self._map(one)
-            source = Source(one.name, one.layout)
+            buffer = self._map(one.map)
+            source = Source(one.name, one.layout, stack=self._stack(one))
             self.sources.append(source)
             if one.kind == RINGBUF:
                 ring = RingBuffer(buffer.fd, buffer.max_entries, source)
@@ -148,15 +148,38 @@ class Session:
             if one.kind == SAMPLED:
                 from ebpm.runtime.sampler import Sampler
 
-                sampler = Sampler(self._map(one), one, now, interval=interval, per_cpu=per_cpu)
+                sampler = Sampler(
+                    self._map(one.map),
+                    one,
+                    now,
+                    interval=interval,
+                    per_cpu=per_cpu,
+                    stack=self._stack(one),
+                )
                 self._samplers.append(sampler)
                 self.sources.append(sampler.source)
 
-    def _map(self, one: SourcePlan) -> Map:
+    def _map(self, name: str) -> Map:
         assert self._object is not None
-        found = self._object.map(one.map)
-        assert found is not None, f"the planner found map {one.map}"
+        found = self._object.map(name)
+        assert found is not None, f"the planner found map {name}"
         return found
+
+    def _stack(self, one: SourcePlan) -> StackFields | None:
+        """Say where a source's records hold stack traces, and how ids become addresses."""
+        plan = one.stack
+        if plan is None:
+            return None
+        from ebpm.event import StackFields
+        from ebpm.runtime.libbpf.contents import stack_addresses
+
+        table = self._map(plan.table) if plan.table else None
+        return StackFields(
+            plan.names,
+            symbols=plan.symbols,
+            frames=(lambda number: stack_addresses(table, number)) if table else None,
+            adds=one.sample.clear if one.sample else True,
+        )
 
     def watch(self, fd: int) -> None:
         """Have :meth:`batches` return as well when a descriptor becomes readable."""

@@ -14,6 +14,7 @@ from ebpm.package.describe import MapFact, ObjectFacts
 from ebpm.package.exports import BUFFERS, export_layout, export_type
 from ebpm.package.model import ExportType, MapSpec, Package
 from ebpm.runtime.plan import SAMPLED, SamplePlan, SourcePlan
+from ebpm.runtime.stacks import STACK_TRACE, declared, make_stack
 
 _READABLE = {  # enum bpf_map_type of the maps whose entries user space can walk
     *(1, 2),  # hash, array
@@ -24,7 +25,6 @@ _READABLE = {  # enum bpf_map_type of the maps whose entries user space can walk
     *(22, 23),  # queue, stack
 }
 _QUEUES = (22, 23)
-_STACK_TRACE = 7
 _EXPORTABLE = (t.Struct, t.Array, t.Int, t.Float, t.Pointer)
 
 
@@ -81,7 +81,21 @@ def _buffer(
         layout = _configured(package, facts, fact, spec)
     elif package.exports:
         layout = export_layout(facts, package.exports[0])
-    return SourcePlan(map=fact.name, kind=BUFFERS[fact.type], name=fact.name, layout=layout)
+    stack = None
+    if spec is not None and layout is not None and declared(spec) is not None:
+        layout = _whole(facts, layout)
+        stack = make_stack(spec, list(layout.members), facts, sampled=False)
+    return SourcePlan(
+        map=fact.name, kind=BUFFERS[fact.type], name=fact.name, layout=layout, stack=stack
+    )
+
+
+def _whole(facts: ObjectFacts, layout: Layout) -> Layout:
+    """Give a struct all its members: those of a stack trace need not be columns."""
+    if facts.btf is None or not layout.name:
+        return layout
+    found = facts.btf.find(t.KIND_STRUCT, layout.name)
+    return layout if found is None else facts.layout(found)
 
 
 # --- sampled maps --------------------------------------------------------------------------------
@@ -102,12 +116,15 @@ def _sampled(package: Package, facts: ObjectFacts, fact: MapFact, spec: MapSpec)
     value = _value(package, facts, fact, spec)
     if sample.type != ENTRIES:
         value = _histogram(fact, value)
+    key = _key(facts, fact)
+    members = [*(key.members if key else ()), *value.members]
     return SourcePlan(
         map=fact.name,
         kind=SAMPLED,
         name=fact.name,
-        layout=_entry(_key(facts, fact), value),
+        layout=_entry(key, value),
         form=sample.type,
+        stack=make_stack(spec, members, facts, sampled=True) if sample.type == ENTRIES else None,
         sample=SamplePlan(interval=sample.interval, unit=sample.unit, clear=sample.clear_map),
     )
 
@@ -135,7 +152,7 @@ def _value(package: Package, facts: ObjectFacts, fact: MapFact, spec: MapSpec) -
         if layout is not None:
             return _sized(layout, fact.value_size)
     if fact.value_type is None or facts.btf is None:
-        return _untyped(fact.value_size, array=fact.type == _STACK_TRACE)
+        return _untyped(fact.value_size, array=fact.type == STACK_TRACE)
     own = facts.btf[facts.btf.strip(fact.value_type)]
     for export in package.exports:
         if isinstance(own, t.Struct) and own.name and export.name == own.name:

@@ -602,3 +602,48 @@ def test_timestamps_are_dates_and_times(ebpm: Ebpm, sigsnoop: str) -> None:
     assert set(line) == {"fields", "time"}
     assert line["fields"]["pid"] == int(ME)
     assert re.fullmatch(r"[-\d]{10}T[:\d]{8}\.\d{6}[+-]\d\d:\d\d", line["time"])
+
+
+# --- stack traces --------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def stacks(tmp_path_factory: pytest.TempPathFactory) -> str:
+    from ebpm.api import Workspace
+    from ebpm.cli.build import write_files
+
+    folder = tmp_path_factory.mktemp("stacks")
+    write_files(Workspace().build(ROOT / "tests" / "data" / "stacks.bpf.c").package, folder, "json")
+    return str(folder / "package.json")
+
+
+STACKING = "import os\nfor n in (1, 2, 2):\n  try: os.getpgid(n)\n  except OSError: pass\n"
+
+
+def test_stacks_are_printed_with_names(ebpm: Ebpm, stacks: str) -> None:
+    done = ebpm.run("run", stacks, "--", sys.executable, "-c", STACKING)
+    head, kernel, first, *_ = done.stdout.splitlines()
+    assert re.fullmatch(r"COMM: \S+ \(pid=\d+\) @ CPU \d+", head)
+    assert kernel == "Kernel:"
+    assert re.fullmatch(r"  0 \[<[0-9a-f]{16}>\] \S+\+0x[0-9a-f]+", first)
+    assert done.stdout.endswith("u64 = 2\n\n")
+
+
+def test_stacks_are_folded_and_drawn_at_the_end(ebpm: Ebpm, stacks: str, work: Path) -> None:
+    command = ["--", sys.executable, "-c", STACKING]
+    done = ebpm.run("run", "--folded", "--flamegraph", "out.svg", stacks, *command)
+    counts = [int(line.rpartition(" ")[2]) for line in done.stdout.splitlines()]
+    assert sum(counts) == 3
+    assert all("_[k] " in line for line in done.stdout.splitlines())
+    assert "3 (100.00 %)" in (work / "out.svg").read_text()
+
+
+def test_a_flame_graph_alone_prints_nothing(ebpm: Ebpm, stacks: str, work: Path) -> None:
+    done = ebpm.run("run", "--flamegraph", "out.svg", stacks, "--", sys.executable, "-c", STACKING)
+    assert done.stdout == ""
+    assert (work / "out.svg").read_text().endswith("</svg>\n")
+
+
+def test_folding_a_tool_without_stacks_is_a_mistake(ebpm: Ebpm, sigsnoop: str) -> None:
+    done = ebpm.run("run", "--folded", sigsnoop, check=2)
+    assert "error[usage]: sigsnoop reports no stack traces" in done.stderr

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import struct
+import sys
 
 from ebpm.runtime.libbpf.binding import LibbpfError
 
@@ -178,3 +180,15 @@ class Contents:
                     return
                 raise
             yield 1, b"", value.raw
+
+
+def stack_addresses(table: Map, number: int) -> list[int]:
+    """Look a stack up by its id in a stack-trace map; nothing if it is not there any more."""
+    try:
+        value = table.lookup(number.to_bytes(4, sys.byteorder))
+    except LibbpfError as error:
+        if error.errno in _GONE:
+            return []
+        raise
+    addresses = struct.unpack(f"={len(value) // 8}Q", value[: len(value) // 8 * 8])
+    return list(addresses[: next((at for at, one in enumerate(addresses) if not one), None)])

@@ -149,6 +149,31 @@ def test_what_the_command_line_cannot_change_is_named(
     assert said in ebpm.run("run", *words, packages("params"), check=None).stderr
 
 
+def test_help_and_version_of_a_tool_go_to_standard_output(
+    ebpm: Ebpm, packages: Callable[[str], Path]
+) -> None:
+    for word in ("-h", "--help"):
+        done = ebpm.run("run", packages("params"), word)
+        usage, _, brief, *rows, epilogue = done.stdout.splitlines()
+        assert usage.startswith("Usage: params_bpf [--help] [--version] [--verbose] [--age VAR]")
+        assert "[--pid VAR]" in usage
+        assert "[--failed]" in usage
+        assert (brief, epilogue) == (
+            "All kinds of options.",
+            "They are reported as they were given.",
+        )
+        assert "  -h, --help         shows help message and exits" in rows
+        assert "  -v, --version      prints version information and exits" in rows
+        assert "  --verbose          prints libbpf debug information" in rows
+        assert "  -p, --pid          Process to watch" in rows
+        assert "  -f, --failed       only the failed" in rows
+        assert "  --age              set value of age_t variable age" in rows
+        assert done.stderr == ""
+    for word in ("-v", "--version", "-V"):
+        done = ebpm.run("run", packages("params"), word)
+        assert (done.stdout, done.stderr) == ("0.1.0\n", "")
+
+
 def test_a_package_of_the_store_can_be_printed(
     ebpm: Ebpm, packages: Callable[[str], Path], work: Path
 ) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ebpm.errors import InvalidPackage
-from ebpm.package.model import DataSection, Option, Package, ProgramSpec, Variable
+from ebpm.package.model import DataSection, Documentation, Option, Package, ProgramSpec, Variable
 from ebpm.plainjson import dumps, loads
 from ebpm.runtime.plan import PERF_EVENT_ARRAY, RINGBUF, Plan
 from ebpm.runtime.planner import make_plan
@@ -151,6 +151,35 @@ def test_a_text_that_yaml_took_for_a_number_is_text_again(program: Build) -> Non
         program("values"), sections=(DataSection(name=".rodata", variables=(variable,)),)
     )
     assert plan_of(package).variables[0].default == "123"
+
+
+@pytest.mark.parametrize(
+    ("doc", "shown"),
+    [
+        (Documentation(brief="B", description="D", details="E"), ("B", "E")),
+        (Documentation(description="D"), ("D", None)),
+        (Documentation(), ("A simple eBPF program", None)),
+    ],
+)
+def test_help_begins_with_the_brief_and_ends_with_the_details(
+    program: Build, doc: Documentation, shown: tuple[str, str | None]
+) -> None:
+    plan = plan_of(replace(program("values"), documentation=doc))
+    assert (plan.description, plan.epilog) == shown
+
+
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [
+        ({"description": "D", "option": Option(help="H")}, "H"),
+        ({"description": "D", "option": Option(long="l")}, "D"),
+        ({}, None),
+    ],
+)
+def test_an_options_text_is_its_help_else_its_description(
+    program: Build, fields: dict[str, object], text: str | None
+) -> None:
+    assert plan_of(with_variable(program("values"), **fields)).variables[0].help == text
 
 
 def test_the_epilogue_of_eunomias_packages_is_theirs(program: Build) -> None:

@@ -37,6 +37,14 @@ def _program(name: str, package: str) -> Callable[[], str | None]:
     return check
 
 
+def _peer(name: str) -> Callable[[], str | None]:
+    def check() -> str | None:
+        remedy = f"scripts/unpack .cache/debs --from sid {name}"
+        return None if shutil.which(name) else f"{name} is not on PATH: {remedy}"
+
+    return check
+
+
 def _root() -> str | None:
     return None if os.geteuid() == 0 else "this is not root"
 
@@ -130,31 +138,54 @@ PARTS: dict[str, Callable[[], str | None]] = {
     "git": _git,
     "skopeo": _program("skopeo", "skopeo"),
     "openssl": _program("openssl", "openssl"),
+    "oras": _peer("oras"),
+    "crane": _peer("crane"),
+    "cosign": _peer("cosign"),
     "bpftool": _program("bpftool", "bpftool"),
     "c++filt": _program("c++filt", "binutils"),
 }
 
 
 @contextmanager
-def docker_registry(folder: Path, *, htpasswd: str | None = None) -> Iterator[str]:
-    """Run Debian's docker-registry; ``htpasswd`` is the content of its password file."""
+def docker_registry(folder: Path, *, htpasswd: str | None = None, auth: str = "") -> Iterator[str]:
+    """Run Debian's docker-registry.
+
+    Args:
+        folder: of its own, to be made.
+        htpasswd: the content of its password file.
+        auth: a line of its configuration instead.
+    """
     folder.mkdir(parents=True)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    auth = ""
     if htpasswd:
         (folder / "htpasswd").write_text(htpasswd)
         auth = f"auth: {{htpasswd: {{realm: test, path: {folder}/htpasswd}}}}\n"
-    (folder / "config.yml").write_text(
-        "version: 0.1\nlog: {level: error}\n"
-        f"storage: {{filesystem: {{rootdirectory: {folder}}}}}\n"
-        f"http: {{addr: '127.0.0.1:{port}'}}\n{auth}"
-    )
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            ["docker-registry", "serve", str(folder / "config.yml")], stdout=log, stderr=log
+    config = folder / "config.yml"
+
+    def configure(port: int) -> list[str]:
+        config.write_text(
+            "version: 0.1\nlog: {level: error}\n"
+            f"storage: {{filesystem: {{rootdirectory: {folder}}}}}\n"
+            f"http: {{addr: '127.0.0.1:{port}'}}\n{auth}"
         )
+        return ["docker-registry", "serve", str(config)]
+
+    with program_registry(configure, folder / "log") as host:
+        yield host
+
+
+@contextmanager
+def program_registry(command: Callable[[int], list[str]], log: Path) -> Iterator[str]:
+    """Run a registry on a free port; give its host[:port].
+
+    Args:
+        command: makes the command line for a port.
+        log: where its words go.
+    """
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with log.open("wb") as file:
+        process = subprocess.Popen(command(port), stdout=file, stderr=file)
     try:
         _wait_for(f"http://127.0.0.1:{port}/v2/", process)
         yield f"localhost:{port}"
@@ -165,7 +196,7 @@ def docker_registry(folder: Path, *, htpasswd: str | None = None) -> Iterator[st
 
 def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
     for _ in range(200):
-        assert process.poll() is None, "docker-registry ended at once"
+        assert process.poll() is None, "the registry ended at once"
         try:
             with urllib.request.urlopen(url, timeout=1):
                 return

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 _WINDOW = 0.002  # seconds that a rate is taken over
 _BUSY = 8000  # records a second: eight in the longest pause
-_LONGEST = 0.001  # seconds
+_SHORTEST, _LONGEST = 0.0002, 0.001  # seconds: the first pause of a busy time, and the last
 _SHARE = 0.25  # of a ring that may fill during a pause
 
 
@@ -39,6 +39,8 @@ class Pace:
         if elapsed >= _WINDOW:
             busy = self._records > _BUSY * elapsed
             room = _SHARE * elapsed / self._filled if self._filled else _LONGEST
-            self._pause = min(_LONGEST, room) if busy else 0.0
+            # Who was held up by wake-ups may come faster without them: little by little.
+            bold = max(_SHORTEST, 2 * self._pause)
+            self._pause = min(_LONGEST, bold, room) if busy else 0.0
             self._since, self._records, self._filled = now, 0, 0.0
         return self._pause

@@ -18,12 +18,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from compileall import compile_dir
 from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.figures import Table, finish, machine, median
+from benchmarks import quiet
+from benchmarks.figures import ROOT, Table, finish, machine, median
 from ebpm.api import Workspace, host_platform
 from ebpm.cli.build import write_files
 from ebpm.package.describe import describe
@@ -254,6 +256,20 @@ def traced_table(bench: Bench, generator: Path, table: Table) -> None:
         table.note(name, f"{run.nanoseconds / run.calls:.0f} ns, {run.lost} of {run.calls} lost")
 
 
+def other_rows(folder: Path, generator: Path, *, short: bool) -> Table:
+    """Latency, an idle tool, memory, many tools."""
+    table = Table("Latency, idleness, memory")
+    for kind in (RING, PERF):
+        bench = Bench(folder, 24, kind)
+        quiet.latency(bench, generator, table, 1 if short else 5)
+        quiet.idle(bench, table, 2 if short else 10)
+    texts = Bench(folder, 300, RING, "-DDISTINCT")
+    for who in ("ebpm", "json"):
+        quiet.memory(texts, generator, table, who, 500_000 if short else 10_000_000)
+    quiet.many(Bench(folder, 24, RING), table, [1, 10] if short else [1, 10, 100])
+    return table
+
+
 def main() -> int:
     """Run everything; exit with 1 if a bar was missed."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
@@ -264,6 +280,8 @@ def main() -> int:
     if len(os.sched_getaffinity(0)) < 2 or os.geteuid():
         raise SystemExit("this needs root and two CPUs")
     print(f"throughput: {machine()}")
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    compile_dir(ROOT / "ebpm", quiet=2)  # as pip does
     try:
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(20))
     except OSError:
@@ -281,9 +299,8 @@ def main() -> int:
                 rates_table(bench, generator, table, short=given.short, others=others)
                 traced_table(bench, generator, table)
                 others = []
-                table.show()
                 tables.append(table)
-    print("\n## All together")
+        tables.append(other_rows(folder, generator, short=given.short))
     return finish(tables)
 
 

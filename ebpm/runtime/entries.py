@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ebpm.btf import layout as kinds
 from ebpm.btf.encode import encode
 from ebpm.btf.layout import Layout
+from ebpm.btf.text import type_text
 from ebpm.errors import InvalidPackage
 from ebpm.package.describe import MapFact, ObjectFacts
 from ebpm.package.model import MapSpec
@@ -43,6 +44,7 @@ _REFERENCES = {  # their values are descriptors, or come about otherwise
     32: "storage of control groups",
     33: "pages",
 }
+_HINT = "correct it in the package's metadata; docs/guides/editing.md says how entries are written"
 _MAX_ENTRIES = (1 << 32) - 1
 
 
@@ -71,11 +73,14 @@ def plan_maps(specs: Sequence[MapSpec], facts: ObjectFacts) -> list[MapPlan]:
 def _plan(spec: MapSpec, fact: MapFact, facts: ObjectFacts) -> MapPlan:
     limit = spec.max_entries
     if limit is not None and not 0 < limit <= _MAX_ENTRIES:
-        raise InvalidPackage(f"map {spec.name!r}: max_entries is {limit}, not 1 to {_MAX_ENTRIES}")
+        raise InvalidPackage(
+            f"map {spec.name!r}: max_entries is {limit}, not 1 to {_MAX_ENTRIES}", hint=_HINT
+        )
     capacity = limit or fact.max_entries
     if spec.data and fact.type in _REFERENCES:
         raise InvalidPackage(
-            f"map {spec.name!r} cannot be given entries: it holds {_REFERENCES[fact.type]}"
+            f"map {spec.name!r} cannot be given entries: it holds {_REFERENCES[fact.type]}",
+            hint="leave its data out",
         )
     if capacity and len(spec.data) > capacity:
         raise InvalidPackage(
@@ -94,38 +99,46 @@ def _entry(
     wanted = {"value"} if keyless else {"key", "value"}
     if not isinstance(item, Mapping) or set(item) != wanted:
         has = " and ".join(sorted(wanted))
-        raise InvalidPackage(f"map {name!r}: an entry is a mapping with {has}, and not {item!r}")
+        raise InvalidPackage(
+            f"map {name!r}: an entry is a mapping with {has}, and not {item!r}", hint=_HINT
+        )
     key = None
     if not keyless:
         place = f"map {name!r}, key {item['key']!r}"
-        layout = _layout(facts, fact.key_type, fact.key_size)
-        key = _encode(layout, item["key"], f"{place}: the key")
+        key = _Type(facts, fact.key_type, fact.key_size).encode(item["key"], f"{place}: the key")
         if fact.type in _ARRAYS and capacity and int(item["key"]) >= capacity:
-            raise InvalidPackage(f"{place}: the key is out of range, which is 0 to {capacity - 1}")
+            raise InvalidPackage(
+                f"{place}: the key is out of range: the array has the keys 0 to {capacity - 1}",
+                hint="give another, or raise the map's max_entries",
+            )
     else:
         place = f"map {name!r}, value {item['value']!r}"
-    layout = _layout(facts, fact.value_type, fact.value_size)
+    kind = _Type(facts, fact.value_type, fact.value_size)
     values = [item["value"]]
-    if fact.type in _PER_CPU and _is_for_each_cpu(layout, item["value"]):
+    if fact.type in _PER_CPU and _is_for_each_cpu(kind.layout, item["value"]):
         values = item["value"]
-    return key, [_encode(layout, value, f"{place}: the value") for value in values]
+    return key, [kind.encode(value, f"{place}: the value") for value in values]
 
 
-def _encode(layout: Layout, value: Json, place: str) -> str:
-    try:
-        return encode(layout, value).hex()
-    except ValueError as error:
-        raise InvalidPackage(f"{place}: {error}") from None
+class _Type:
+    """What a key or value is; where only its size is known, an unsigned integer, or bytes."""
 
+    def __init__(self, facts: ObjectFacts, type_id: int | None, size: int) -> None:
+        if type_id is not None and facts.btf is not None:
+            self.layout, self.name = facts.layout(type_id), type_text(facts.btf, type_id)
+        elif size in (1, 2, 4, 8):
+            self.name = f"__u{size * 8}"
+            self.layout = Layout(kinds.INT, self.name, size)
+        else:
+            self.name, byte = f"__u8[{size}]", Layout(kinds.INT, "__u8", 1)
+            self.layout = Layout(kinds.ARRAY, "", size, count=size, element=byte)
 
-def _layout(facts: ObjectFacts, type_id: int | None, size: int) -> Layout:
-    """Lay out a key or value; where only its size is known, as an unsigned integer or as bytes."""
-    if type_id is not None:
-        return facts.layout(type_id)
-    if size in (1, 2, 4, 8):
-        return Layout(kinds.INT, f"__u{size * 8}", size)
-    byte = Layout(kinds.INT, "__u8", 1)
-    return Layout(kinds.ARRAY, "", size, count=size, element=byte)
+    def encode(self, value: Json, place: str) -> str:
+        """Write a value in hex; where it stands is for errors."""
+        try:
+            return encode(self.layout, value).hex()
+        except ValueError as error:
+            raise InvalidPackage(f"{place}, of type {self.name}: {error}", hint=_HINT) from None
 
 
 def _is_for_each_cpu(layout: Layout, value: Any) -> bool:  # noqa: ANN401  # JSON

@@ -107,7 +107,7 @@ def _variable(fact: VariableFact, variable: Variable, facts: ObjectFacts) -> Var
     if option is not None and option.default is not None:
         default = option.default
     if default is not None:
-        default = _default(variable.name, layout, default)
+        default = _default(fact, layout, default)
     short = option.short if option else None
     if short is not None and len(short) != 1:
         raise InvalidPackage(
@@ -126,7 +126,7 @@ def _variable(fact: VariableFact, variable: Variable, facts: ObjectFacts) -> Var
     )
 
 
-def _default(name: str, layout: Layout, value: Any) -> Any:  # noqa: ANN401  # JSON
+def _default(fact: VariableFact, layout: Layout, value: Any) -> Any:  # noqa: ANN401  # JSON
     """Check a default; numbers as text, and text that YAML took for a number, are understood."""
     try:
         if isinstance(value, str) and layout.kind not in (kinds.STRING, kinds.ENUM, kinds.ARRAY):
@@ -135,7 +135,10 @@ def _default(name: str, layout: Layout, value: Any) -> Any:  # noqa: ANN401  # J
             value = str(value)
         encode(layout, value)
     except ValueError as error:
-        raise InvalidPackage(f"variable {name!r}: its default: {error}") from None
+        raise InvalidPackage(
+            f"variable {fact.name!r} of type {fact.type} has a value that it cannot hold: {error}",
+            hint="correct its value or cmdarg.default in the package's metadata",
+        ) from None
     return value
 
 

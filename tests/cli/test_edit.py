@@ -96,8 +96,29 @@ def test_a_map_is_filled_by_the_edited_package(
     (work / "package.yaml").write_text(yaml.safe_dump(document))
     refused = ebpm.run("run", "package.yaml", check=1).stderr
     assert (
-        "error[invalid-package]: map 'limits', key 123: the value: -1 is out of range for "
-        "unsigned long long, which holds 0 to 18446744073709551615" in refused
+        "error[invalid-package]: map 'limits', key 123: the value, of type unsigned long long: -1 "
+        "is out of range for unsigned long long, which holds 0 to 18446744073709551615" in refused
+    )
+
+
+def test_a_skeleton_is_edited_beside_its_object(
+    ebpm: Ebpm, packages: Callable[[str], Path]
+) -> None:
+    path = packages("params").with_name("params.skel.json")
+    original = path.read_text()
+    document = {"meta": json.loads(original)}
+    variable(document, "in_data").update(value=11)
+    try:
+        path.write_text(json.dumps(document["meta"]))
+        (event,) = events(ebpm, path)
+        variable(document, "in_data").update(value="many")
+        path.write_text(json.dumps(document["meta"]))
+        refused = ebpm.run("run", path, check=1).stderr
+    finally:
+        path.write_text(original)
+    assert event["in_data"] == 11
+    assert "'in_data' of type int has a value that it cannot hold: 'many' is not an integer" in (
+        refused
     )
 
 

@@ -22,16 +22,14 @@ if TYPE_CHECKING:
     from ebpm.plainjson import Json
 
 # enum bpf_map_type, include/uapi/linux/bpf.h
-_ARRAYS = (2, 6)
+_ARRAYS = (2, 3, 6, 12)
 _PER_CPU = (5, 6, 10)
 _KEYLESS = (22, 23, 30)  # queue, stack, bloom filter
-_REFERENCES = {  # their values are descriptors, or come about otherwise
-    3: "programs",
+_REFERRING = {3: "program", 12: "map", 13: "map"}  # their values are given by name
+_FILLED_OTHERWISE = {
     4: "perf events",
     7: "stack traces",
     8: "control groups",
-    12: "maps",
-    13: "maps",
     15: "sockets",
     18: "sockets",
     20: "sockets",
@@ -77,9 +75,9 @@ def _plan(spec: MapSpec, fact: MapFact, facts: ObjectFacts) -> MapPlan:
             f"map {spec.name!r}: max_entries is {limit}, not 1 to {_MAX_ENTRIES}", hint=_HINT
         )
     capacity = limit or fact.max_entries
-    if spec.data and fact.type in _REFERENCES:
+    if spec.data and fact.type in _FILLED_OTHERWISE:
         raise InvalidPackage(
-            f"map {spec.name!r} cannot be given entries: it holds {_REFERENCES[fact.type]}",
+            f"map {spec.name!r} cannot be given entries: it holds {_FILLED_OTHERWISE[fact.type]}",
             hint="leave its data out",
         )
     if capacity and len(spec.data) > capacity:
@@ -88,8 +86,13 @@ def _plan(spec: MapSpec, fact: MapFact, facts: ObjectFacts) -> MapPlan:
             hint="raise its max_entries",
         )
     entries = [_entry(spec.name, item, fact, facts, capacity) for item in spec.data]
-    per_cpu = fact.type in _PER_CPU
-    return MapPlan(name=spec.name, max_entries=limit, per_cpu=per_cpu, entries=entries)
+    return MapPlan(
+        name=spec.name,
+        max_entries=limit,
+        per_cpu=fact.type in _PER_CPU,
+        entries=entries,
+        refers=_REFERRING.get(fact.type),
+    )
 
 
 def _entry(
@@ -113,11 +116,24 @@ def _entry(
             )
     else:
         place = f"map {name!r}, value {item['value']!r}"
+    if fact.type in _REFERRING:
+        return key, [_reference(_REFERRING[fact.type], item["value"], facts, place)]
     kind = _Type(facts, fact.value_type, fact.value_size)
     values = [item["value"]]
     if fact.type in _PER_CPU and _is_for_each_cpu(kind.layout, item["value"]):
         values = item["value"]
     return key, [kind.encode(value, f"{place}: the value") for value in values]
+
+
+def _reference(kind: str, value: Json, facts: ObjectFacts, place: str) -> str:
+    """Check the name of a program or map that is to be an entry."""
+    known = [one.name for one in (facts.programs if kind == "program" else facts.maps)]
+    if not isinstance(value, str) or value not in known:
+        raise InvalidPackage(
+            f"{place}: the value is the name of a {kind} of the object, and {value!r} is none",
+            hint=f"it has {', '.join(known)}",
+        )
+    return value
 
 
 class _Type:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import sys
 
 from ebpm.btf.encode import encode
 from ebpm.errors import FeatureMissing, InvalidParameter, LoadFailed
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from ebpm.plainjson import Json
     from ebpm.runtime.libbpf.binding import Map
     from ebpm.runtime.log import Log
-    from ebpm.runtime.plan import Plan, ProgramPlan
+    from ebpm.runtime.plan import MapPlan, Plan, ProgramPlan
 
 
 def open_object(
@@ -141,24 +142,34 @@ def fill_maps(bpf: BpfObject, plan: Plan) -> None:
         if not one.entries:
             continue
         target = _map(bpf, plan, one.name)
-        cpus = bpf.library.possible_cpus if one.per_cpu else 1
         for key, values in one.entries:
-            if len(values) > cpus:
-                raise InvalidParameter(
-                    f"map {one.name!r} is given values for {len(values)} CPUs, and there are {cpus}"
-                )
-            data = [bytes.fromhex(value) for value in values]
-            if one.per_cpu:
-                data = [value + bytes(-len(value) % 8) for value in data]
-                data = data * cpus if len(data) == 1 else data
-                data += [bytes(len(data[0]))] * (cpus - len(data))
             try:
-                target.update(None if key is None else bytes.fromhex(key), b"".join(data))
+                data = _entry_value(bpf, one, values)
+                target.update(None if key is None else bytes.fromhex(key), data)
             except LibbpfError as error:
                 raise LoadFailed(
                     f"map {one.name!r} of {plan.name} does not take the entry with key "
                     f"{key or 'none'}: {error.strerror}"
                 ) from None
+
+
+def _entry_value(bpf: BpfObject, one: MapPlan, values: list[str]) -> bytes:
+    """Put a value together as the kernel takes it: of each CPU, or the descriptor of what it is."""
+    if one.refers is not None:
+        things = bpf.maps() if one.refers == "map" else bpf.programs()
+        (found,) = (thing for thing in things if thing.name == values[0])
+        return found.fd.to_bytes(4, sys.byteorder)
+    data = [bytes.fromhex(value) for value in values]
+    if not one.per_cpu:
+        return data[0]
+    cpus = bpf.library.possible_cpus
+    if len(data) > cpus:
+        raise InvalidParameter(
+            f"map {one.name!r} is given values for {len(data)} CPUs, and there are {cpus}"
+        )
+    data = [value + bytes(-len(value) % 8) for value in data]
+    data = data * cpus if len(data) == 1 else data
+    return b"".join(data) + bytes(len(data[0]) * (cpus - len(data)))
 
 
 def _map(bpf: BpfObject, plan: Plan, name: str) -> Map:

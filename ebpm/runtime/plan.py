@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from ebpm.plainjson import Json
 
-FORMAT = 5
+FORMAT = 6
 """Of the kept form; another number means that the plan is made again."""
 
 RINGBUF, PERF_EVENT_ARRAY, SAMPLED = "ringbuf", "perf_event_array", "sampled"
@@ -134,10 +134,11 @@ class MapPlan:
     """What is done to a map before the programs are attached.
 
     ``entries`` are keys and values as bytes, in hex; the key is None where the kind of map has no
-    keys. A value of a per-CPU map is a list: of the one value for all CPUs, or of one for each.
+    keys. A value of a per-CPU map is a list: of the one value for all CPUs, or of one for each. Of
+    a map that ``refers`` to others, the values are names.
     """
 
-    __slots__ = ("entries", "max_entries", "name", "per_cpu")
+    __slots__ = ("entries", "max_entries", "name", "per_cpu", "refers")
 
     def __init__(
         self,
@@ -146,11 +147,13 @@ class MapPlan:
         max_entries: int | None,
         per_cpu: bool,
         entries: list[tuple[str | None, list[str]]],
+        refers: str | None = None,
     ) -> None:
         self.name = name
         self.max_entries = max_entries  # None: as the object has it
         self.per_cpu = per_cpu
         self.entries = entries
+        self.refers = refers  # to a "program" or a "map" of the object
 
 
 class CounterPlan:

@@ -132,7 +132,9 @@ def test_a_plan_with_entries_survives_being_kept(program: Build) -> None:
         ("queue", [entry(1, 1)], "an entry is a mapping with value, and not"),
         ("untyped", [entry(1, [256])], "the value, of type __u8[3]: 256 is out of range for __u8"),
         ("queue", [{"value": "x"}], "'queue', value 'x': the value, of type unsigned int: 'x' is"),
-        ("jumps", [entry(0, 1)], "map 'jumps' cannot be given entries: it holds programs"),
+        ("jumps", [entry(0, 1)], "map 'jumps', key 0: the value is the name of a program of the"),
+        ("jumps", [entry(0, "other")], "name of a program of the object, and 'other' is none"),
+        ("jumps", [entry(1, "on_getpgid")], "key 1: the key is out of range"),
         ("events", [entry(0, 1)], "'events' cannot be given entries: it holds what programs write"),
         ("absent", [entry(0, 1)], "map 'absent' is given entries or a size, and the object has"),
         ("maps_bpf.rodata", [entry(0, 1)], "and the object has limits, events"),
@@ -211,6 +213,20 @@ def test_per_cpu_maps_get_a_value_for_each_cpu(program: Build) -> None:
         values = per_cpu(session, "cpu_slots", "I")
         assert values[:2] == [(5,), (6,)]
         assert set(values[2:]) <= {(0,)}
+
+
+@pytest.mark.needs("bpf")
+def test_tables_of_programs_and_of_maps_are_given_names(program: Build) -> None:
+    package = filled(program("jumps"), "jumps", entry(1, "jumped"))
+    package = filled(package, "tables", entry(1, "second"))
+    package = filled(package, "second", entry(0, 42))
+    attached = tuple(one for one in package.programs if one.name == "on_getpgid")
+    with start(replace(package, programs=attached), watching()) as session:
+        os.getpgid(0)
+        assert fields(session, 1) == [{"from": 2, "value": 42}]
+    with start(replace(program("jumps"), programs=attached), watching()) as session:
+        os.getpgid(0)
+        assert fields(session, 1) == [{"from": 1, "value": 0}]
 
 
 @pytest.mark.needs("bpf")

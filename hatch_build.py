@@ -1,4 +1,7 @@
-"""hatchling's hook: puts the native bundle into a wheel, which is then for one platform.
+"""hatchling's hook: puts the catalogue and the native bundle into a wheel, which git ignores.
+
+The catalogue is the folder that scripts/catalogue makes; a wheel without it has no tools. With a
+bundle the wheel is for one platform.
 
 EBPM_BUNDLE names the bundle (a folder .cache/native/TARGET, see scripts/native). Without it the one
 in the checkout is taken, if it was made for this machine; else the wheel is for every platform and
@@ -17,6 +20,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 LIBRARY = "ebpm/runtime/libbpf/native"
 HEADERS = "ebpm/build/headers/bpf"
+CATALOGUE = "ebpm/index/layout"
 
 
 class BundleHook(BuildHookInterface[Any]):
@@ -27,6 +31,8 @@ class BundleHook(BuildHookInterface[Any]):
         if self.target_name != "wheel" or version == "editable":
             return
         root = Path(self.root)
+        if (root / CATALOGUE / "oci-layout").exists():
+            build_data["force_include"][str(root / CATALOGUE)] = CATALOGUE
         sys.path.insert(0, str(root / "scripts"))
         from targets import TARGETS, host
 

@@ -22,11 +22,12 @@ __all__ = [
     "fetch",
     "open",
     "push",
+    "search",
 ]
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ebpm.api import build, fetch, open, push  # noqa: A004
+    from ebpm.api import build, fetch, open, push, search  # noqa: A004
     from ebpm.errors import EbpmError
     from ebpm.event import Event
     from ebpm.package.model import Package
@@ -41,6 +42,7 @@ _HOMES = {
     "fetch": "ebpm.api",
     "open": "ebpm.api",
     "push": "ebpm.api",
+    "search": "ebpm.api",
 }
 
 

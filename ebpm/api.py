@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from ebpm.build.pack import BuildResult
     from ebpm.cache.archive import Archive
     from ebpm.cache.layout import Layout
+    from ebpm.index.entry import IndexEntry
+    from ebpm.index.resolve import NamedIndex
     from ebpm.oci.content import Progress
     from ebpm.oci.descriptor import Descriptor
     from ebpm.oci.platform import Platform
@@ -79,6 +81,18 @@ def build(source: str | Path, *, config: Config | None = None) -> Package:
     return Workspace(config).build(source).package
 
 
+def search(words: str, *, config: Config | None = None) -> list[IndexEntry]:
+    """Find tools by names, keywords, groups and hooks, best first; typing errors are forgiven.
+
+    Args:
+        words: all of them must be found; "" finds everything.
+        config: settings; those of the environment if None.
+    """
+    from ebpm.index.resolve import search as find
+
+    return [one.entry() for one in find(Workspace(config).indexes(), words.split())]
+
+
 def push(package: Package, reference: str, *, config: Config | None = None) -> Descriptor:
     """Send a package to a registry; give the descriptor of its index there."""
     return Workspace(config).push_package(package, parse_target(reference))
@@ -133,6 +147,31 @@ class Workspace:
         own = Layout(self.config.store, journal=True)
         lower = [Layout(root, journal=True, readonly=True) for root in self.config.lower_stores]
         return [store for store in (own, *lower) if store.exists]
+
+    def catalogue(self) -> Layout:
+        """Open the layout of the tools that ebpm brings; it may not be there (a plain checkout)."""
+        from ebpm.cache.layout import Layout
+
+        return Layout(self.config.catalogue, journal=True, readonly=True)
+
+    def indexes(self) -> list[NamedIndex]:
+        """List the indexes that are here, in the order in which names are looked up."""
+        from ebpm.index.document import ToolIndex
+        from ebpm.index.resolve import INDEX_NAME, NamedIndex, index_reference
+
+        found = []
+        for base in self.config.indexes:
+            for store in self.stores():
+                try:
+                    root = store.resolve(index_reference(base))
+                except NotFound:
+                    continue
+                found.append(NamedIndex(base.rstrip("/"), ToolIndex(store, root)))
+                break
+        own = self.catalogue()
+        if own.exists:
+            found.append(NamedIndex("", ToolIndex(own, own.resolve(INDEX_NAME))))
+        return found
 
     def client(self) -> RegistryClient:
         """Get at the registries."""
@@ -191,23 +230,46 @@ class Workspace:
         return self._from_indexes(target)
 
     def _from_indexes(self, target: Target) -> tuple[Source, Descriptor]:
-        """Look a name up below each configured index, in their order."""
-        for base in self.config.indexes:
+        """Look a name up in each configured index, in their order; then among what ebpm brings.
+
+        An index that was never fetched is only a place in a registry, which is asked.
+        """
+        from ebpm.index.resolve import find
+
+        name, _, tag = target.full_name.partition(":")
+        indexes = {one.base: one for one in self.indexes()}
+        for base in (one.rstrip("/") for one in self.config.indexes):
+            here = indexes.get(base)
+            for one in find([here] if here else (), name, tag):
+                entry = one.index.find(name)
+                assert entry is not None, "it was found there"
+                return self.locate(Target(REMOTE, one.reference(entry)))
+            if here and tag == "latest":
+                continue
             try:
-                return self.locate(Target(REMOTE, f"{base.rstrip('/')}/{target.full_name}"))
+                return self.locate(Target(REMOTE, f"{base}/{target.full_name}"))
             except NotFound:
                 continue
-        raise TargetNotFound(
-            f"{target.text!r} is no file, and no package here", hint=self._near(target)
-        )
+        try:
+            own = self.catalogue()
+            return own, own.resolve(target.full_name)
+        except NotFound:
+            raise TargetNotFound(
+                f"{target.text!r} is no file, and no package here", hint=self._near(target)
+            ) from None
 
     def _near(self, target: Target) -> str:
         from difflib import get_close_matches
 
+        from ebpm.index.resolve import nearest
+
+        name = target.full_name.removesuffix(":latest")
         names = [one.ref_name for store in self.stores() for one in store.entries() if one.ref_name]
-        near = get_close_matches(target.full_name.removesuffix(":latest"), names, 3, 0.5)
+        near = get_close_matches(name, names, 3, 0.5)
         if near:
             return f"the store has {', '.join(near)}"
+        if near := nearest(self.indexes(), name.partition(":")[0]):
+            return f"did you mean {' or '.join(near)}? `ebpm search` finds more"
         if self.config.indexes:
             return "neither the store nor the configured indexes know it"
         return "build it with `ebpm build`, or pull it with `ebpm pull HOST/NAME:TAG`"
@@ -281,7 +343,10 @@ class Workspace:
 
     def _kept(self, target: Target) -> tuple[Plan, bytes] | None:
         """Take a plan that was made before, and its object out of the store, checked."""
-        for root in (self.config.store, *self.config.lower_stores):
+        roots = [self.config.store, *self.config.lower_stores]
+        if not self.config.indexes:  # else they are asked first
+            roots.append(self.config.catalogue)
+        for root in roots:
             descriptor = refs.read_ref(root, target.full_name)
             if descriptor is None:
                 continue
@@ -341,7 +406,7 @@ class Workspace:
         memory, root = pack(
             package, default=platform or host_platform(), created=self.config.source_date
         )
-        return self._send(memory, root, target, f"{package.name}:latest")
+        return self.send(memory, root, target, f"{package.name}:latest")
 
     def push(
         self, source: Target | None, target: Target, *, platform: Platform | None = None
@@ -350,12 +415,13 @@ class Workspace:
         origin = source or Target(NAME, target.full_name)
         if origin.kind in (LAYOUT, REMOTE, NAME):
             place, root = self.locate(origin)
-            return self._send(place, root, target, origin.full_name)
+            return self.send(place, root, target, origin.full_name)
         return self.push_package(self.read(origin), target, platform=platform)
 
-    def _send(
-        self, source: Source, root: Descriptor, target: Target, default_name: str
+    def send(
+        self, source: Source, root: Descriptor, target: Target, default_name: str = "latest"
     ) -> Descriptor:
+        """Send an artifact of any kind to a registry, a layout, or our store."""
         from ebpm.oci.copy import copy
         from ebpm.places import destination
 

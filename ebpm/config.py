@@ -45,6 +45,7 @@ class Config:
         self.store = named or self._default_store()
         self.lower_stores = self._lower_stores(settings.get("lower_stores", []))
         self.offline = _is_yes(self.get("EBPM_OFFLINE")) or bool(settings.get("offline"))
+        self.catalogue = self.get("EBPM_CATALOGUE") or f"{os.path.dirname(__file__)}/index/layout"
         self.cache = self.get("EBPM_CACHE") or self._folder("cache")
         self.libbpf = self.get("EBPM_LIBBPF")
         self.clang = self.get("EBPM_CLANG")

@@ -387,6 +387,20 @@ class CommandFailed(NotFound):
     hint = "check its name and that it is executable"
 
 
+class InvalidToolFile(EbpmError):
+    """A tool.yaml cannot be read, or says what its schema does not know."""
+
+    code = "invalid-tool-file"
+    hint = "docs/spec/index.md describes tool.yaml"
+
+
+class InvalidIndex(EbpmError):
+    """An index of tools is malformed, or is no index."""
+
+    code = "invalid-index"
+    hint = "fetch it again with `ebpm index update`"
+
+
 class Interrupted(EbpmError):
     """Ctrl-C, or another signal that asks us to stop."""
 

@@ -76,6 +76,12 @@ make_bundle() {
     need_packages libbpf1 libbpf-dev || true
 }
 
+# make_catalogue VENV: the tools that ebpm brings, compiled into ebpm/index/layout.
+make_catalogue() {
+    [ -x "$1/bin/ebpm" ] || pip_install "$1" -e "$root[build]"
+    "$1/bin/python" "$root/scripts/catalogue"
+}
+
 # pip_install DIR ARGUMENT...: into a virtual environment, quietly unless it fails.
 pip_install() {
     local venv=$1 note="; this takes a minute: the compiler is 100 MB"; shift

@@ -46,6 +46,7 @@ def _own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.M
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("EBPM_STORE", str(home / "store"))
     monkeypatch.setenv("EBPM_CACHE", str(home / "cache"))
+    monkeypatch.setenv("EBPM_CATALOGUE", str(home / "no-catalogue"))
     monkeypatch.setenv("EBPM_CONFIG", str(home / "config.yaml"))
     monkeypatch.setenv("DOCKER_CONFIG", str(home / "docker"))
     for name in (

@@ -14,9 +14,11 @@ from ebpm.cli.artifact import attach, blob, copy, discover, manifest, resolve, t
 from ebpm.cli.build import build
 from ebpm.cli.cache import cache
 from ebpm.cli.doctor import doctor
+from ebpm.cli.index import index
 from ebpm.cli.login import login, logout
 from ebpm.cli.options import RUN_OPTIONS, Option
 from ebpm.cli.report import interrupted, report
+from ebpm.cli.search import info, search
 from ebpm.cli.store import inspect, list_packages, remove, tag
 from ebpm.cli.transfer import pull, push
 from ebpm.errors import EbpmError
@@ -90,6 +92,7 @@ for command in (
     *(build, push, pull, tag, list_packages, inspect, remove, login, logout),
     *(doctor, cache),
     *(copy, attach, discover, resolve, tags, manifest, blob),
+    *(doctor, search, info, index),
 ):
     app.add_command(command)
 

@@ -10,8 +10,9 @@ from ebpm.api import Workspace, host_platform
 from ebpm.cli.view import show_json, show_table, size_text
 from ebpm.cli.workspace import open_workspace
 from ebpm.errors import EbpmError, UsageError
+from ebpm.index.document import ARTIFACT_TYPE as INDEX_TYPE
 from ebpm.oci.descriptor import Descriptor
-from ebpm.oci.manifest import Index
+from ebpm.oci.manifest import Index, Manifest
 from ebpm.oci.store import Source, fetch_manifest
 from ebpm.output.escape import escape
 from ebpm.package import artifact
@@ -22,14 +23,20 @@ from ebpm.target import LAYOUT, NAME, REMOTE, parse_target
 
 
 @click.command(name="list")
+@click.option("--available", is_flag=True, help="List what the indexes have instead.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
-def list_packages(as_json: bool) -> None:
+def list_packages(available: bool, as_json: bool) -> None:
     """List the packages in the store."""
+    if available:
+        from ebpm.cli.search import show_available
+
+        show_available(as_json)
+        return
     rows = [
-        _row(store, entry)
+        row
         for store in Workspace().stores()
         for entry in store.entries()
-        if entry.ref_name
+        if entry.ref_name and (row := _row(store, entry))
     ]
     rows.sort(key=lambda row: str(row["reference"]))
     if as_json:
@@ -42,10 +49,13 @@ def list_packages(as_json: bool) -> None:
     show_table(headers, [_cells(row) for row in rows])
 
 
-def _row(store: Source, entry: Descriptor) -> dict[str, Any]:
+def _row(store: Source, entry: Descriptor) -> dict[str, Any] | None:
+    """Describe a package of the store; None for an index of tools, which is no package."""
     row: dict[str, Any] = {"reference": entry.ref_name, "digest": str(entry.digest)}
     try:
         found = fetch_manifest(store, entry)
+        if isinstance(found, Manifest) and found.kind == INDEX_TYPE:
+            return None
         parts = found.manifests if isinstance(found, Index) else (entry,)
         unique = {str(one.digest): one for one in parts}
         sizes = [

@@ -35,7 +35,7 @@ int handle_exec(void *ctx)
 		return 0;
 	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
 	if (!event) {
-		__sync_fetch_and_add(&lost_events, 1);
+		__atomic_fetch_add(&lost_events, 1, __ATOMIC_RELAXED);
 		return 0;
 	}
 	event->pid = pid;

@@ -71,7 +71,7 @@ static int leave(long ret)
 		goto out;
 	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
 	if (!event) {
-		__sync_fetch_and_add(&lost_events, 1);
+		__atomic_fetch_add(&lost_events, 1, __ATOMIC_RELAXED);
 		goto out;
 	}
 	if (!first)

@@ -8,6 +8,8 @@ import sys
 from ebpm.btf import layout as kinds
 from ebpm.btf.decode import V4_PREFIX
 
+_SHOWN = 80
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ebpm.btf.layout import Layout, Member
@@ -35,11 +37,11 @@ def encode(layout: Layout, value: Json, before: bytes | None = None) -> bytes:
         return _integer(layout, value, layout.size * 8)
     if layout.kind == kinds.FLOAT:
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise ValueError(f"{value!r} is not a number")
+            raise ValueError(f"{_shown(value)} is not a number")
         try:
             return struct.pack({2: "=e", 4: "=f", 8: "=d"}[layout.size], value)
         except (OverflowError, KeyError, struct.error):
-            raise ValueError(f"{value!r} does not fit {layout.name}") from None
+            raise ValueError(f"{_shown(value)} does not fit {layout.name}") from None
     if layout.kind == kinds.STRING:
         return _string(layout, value, old)
     if layout.kind == kinds.ADDRESS:
@@ -49,6 +51,12 @@ def encode(layout: Layout, value: Json, before: bytes | None = None) -> bytes:
     if layout.kind in (kinds.STRUCT, kinds.UNION):
         return _struct(layout, value, old)
     raise ValueError(f"a value of type {layout.name or layout.kind} cannot be given")
+
+
+def _shown(value: Json) -> str:
+    """Write a value for an error, and not all of a long one."""
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
 def integer_range(layout: Layout, bits: int) -> tuple[int, int]:
@@ -64,11 +72,11 @@ def _number(layout: Layout, value: Json) -> int:
             if name == value:
                 return number
         known = ", ".join(layout.values.values())
-        raise ValueError(f"{value!r} is not one of {known}")
+        raise ValueError(f"{_shown(value)} is not one of {known}")
     if isinstance(value, int):
         return int(value)
     raise ValueError(
-        f"{value!r} is not {'true or false' if layout.kind == kinds.BOOL else 'an integer'}"
+        f"{_shown(value)} is not {'true or false' if layout.kind == kinds.BOOL else 'an integer'}"
     )
 
 
@@ -83,7 +91,7 @@ def _integer(layout: Layout, value: Json, bits: int) -> bytes:
 
 def _string(layout: Layout, value: Json, old: bytes) -> bytes:
     if not isinstance(value, str):
-        raise ValueError(f"{value!r} is not text")
+        raise ValueError(f"{_shown(value)} is not text")
     data = value.encode("utf-8", "surrogateescape") + b"\0"
     if len(data) > layout.size:
         raise ValueError(
@@ -99,7 +107,7 @@ def _address(value: Json) -> bytes:
     try:
         return inet_pton(AF_INET6, text) if ":" in text else V4_PREFIX + inet_pton(AF_INET, text)
     except (OSError, ValueError):
-        raise ValueError(f"{value!r} is not an IP address") from None
+        raise ValueError(f"{_shown(value)} is not an IP address") from None
 
 
 def _array(layout: Layout, value: Json, old: bytes) -> bytes:
@@ -108,7 +116,7 @@ def _array(layout: Layout, value: Json, old: bytes) -> bytes:
     if isinstance(value, str) and element.kind == kinds.INT and element.size == 1:
         return _string(layout, value, old)
     if not isinstance(value, list):
-        raise ValueError(f"{value!r} is not a list")
+        raise ValueError(f"{_shown(value)} is not a list")
     if len(value) > layout.count:
         raise ValueError(f"{len(value)} values are too many: the array holds {layout.count}")
     step = element.size
@@ -120,7 +128,7 @@ def _array(layout: Layout, value: Json, old: bytes) -> bytes:
 
 def _struct(layout: Layout, value: Json, old: bytes) -> bytes:
     if not isinstance(value, dict):
-        raise ValueError(f"{value!r} is not a mapping of member names to values")
+        raise ValueError(f"{_shown(value)} is not a mapping of member names to values")
     out = bytearray(old)
     members = dict(_named(layout, 0))
     for name, item in value.items():

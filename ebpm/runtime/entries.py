@@ -6,6 +6,7 @@ how many CPUs there are, the machine that runs it knows.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -103,19 +104,20 @@ def _entry(
     if not isinstance(item, Mapping) or set(item) != wanted:
         has = " and ".join(sorted(wanted))
         raise InvalidPackage(
-            f"map {name!r}: an entry is a mapping with {has}, and not {item!r}", hint=_HINT
+            f"map {name!r}: an entry is a mapping with {has}, and not {repr(item)[:80]}", hint=_HINT
         )
     key = None
     if not keyless:
-        place = f"map {name!r}, key {item['key']!r}"
+        place = f"map {name!r}, key {repr(item['key'])[:80]}"
         key = _Type(facts, fact.key_type, fact.key_size).encode(item["key"], f"{place}: the key")
-        if fact.type in _ARRAYS and capacity and int(item["key"]) >= capacity:
+        number = int.from_bytes(bytes.fromhex(key), sys.byteorder)
+        if fact.type in _ARRAYS and 0 < capacity <= number:
             raise InvalidPackage(
                 f"{place}: the key is out of range: the array has the keys 0 to {capacity - 1}",
                 hint="give another, or raise the map's max_entries",
             )
     else:
-        place = f"map {name!r}, value {item['value']!r}"
+        place = f"map {name!r}, value {repr(item['value'])[:80]}"
     if fact.type in _REFERRING:
         return key, [_reference(_REFERRING[fact.type], item["value"], facts, place)]
     kind = _Type(facts, fact.value_type, fact.value_size)

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import struct
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from ebpm.errors import InvalidPackage, InvalidParameter, LoadFailed
+from ebpm.api import Workspace
+from ebpm.errors import EbpmError, InvalidPackage, InvalidParameter, LoadFailed
 from ebpm.package.model import MapSpec, Package
 from ebpm.plainjson import loads
 from ebpm.runtime.plan import Plan
 from ebpm.runtime.planner import make_plan
 from ebpm.runtime.session import Session
+from tests.conftest import ROOT
 from tests.runtime.test_session import fields, start, watching
+from tests.strategies import JSON, examples
 
 pytestmark = pytest.mark.needs("compiler")
 Build = Callable[[str], Package]
@@ -25,6 +32,11 @@ def filled(package: Package, name: str, *data: object, **more: object) -> Packag
     """Give a map entries; the other maps stay as they are."""
     spec = MapSpec(name=name, ident=name, data=data, **more)  # type: ignore[arg-type]
     return replace(package, maps=(*(one for one in package.maps if one.name != name), spec))
+
+
+@functools.cache
+def build_once() -> Package:
+    return Workspace().build(ROOT / "tests/data/maps.bpf.c").package
 
 
 def plan_of(package: Package) -> Plan:
@@ -134,6 +146,7 @@ def test_a_plan_with_entries_survives_being_kept(program: Build) -> None:
         ("queue", [{"value": "x"}], "'queue', value 'x': the value, of type unsigned int: 'x' is"),
         ("jumps", [entry(0, 1)], "map 'jumps', key 0: the value is the name of a program of the"),
         ("jumps", [entry(0, "other")], "name of a program of the object, and 'other' is none"),
+        ("points", [entry("x" * 999, {})], "xxx… is not an integer"),
         ("jumps", [entry(1, "on_getpgid")], "key 1: the key is out of range"),
         ("events", [entry(0, 1)], "'events' cannot be given entries: it holds what programs write"),
         ("absent", [entry(0, 1)], "map 'absent' is given entries or a size, and the object has"),
@@ -146,6 +159,21 @@ def test_an_entry_that_does_not_fit_names_map_key_type_and_range(
     with pytest.raises(InvalidPackage) as caught:
         plan_of(filled(program("maps"), name, *data))
     assert says in caught.value.message
+
+
+@examples(60)
+@given(
+    st.sampled_from(["limits", "points", "by_point", "routes", "cpu_pairs", "queue", "jumps"]),
+    st.lists(JSON | st.fixed_dictionaries({"key": JSON, "value": JSON}), max_size=3),
+    st.none() | st.integers(),
+)
+def test_any_entries_give_a_plan_or_an_error(
+    name: str, data: list[object], size: int | None
+) -> None:
+    package = filled(build_once(), name, *data, max_entries=size)
+    with suppress(EbpmError):
+        plan = plan_of(package)
+        assert Plan.load(plan.dump()) is not None
 
 
 @pytest.mark.parametrize("size", [0, -1, 1 << 32])

@@ -1,12 +1,18 @@
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ebpm.btf import layout as kinds
+from ebpm.btf.encode import encode
 from ebpm.btf.layout import Layout, Member
 from ebpm.errors import InvalidParameter
 from ebpm.runtime.params import assigned, help_text, parse_arguments, value_of
 from ebpm.runtime.plan import Plan, VariablePlan
+from tests.strategies import examples
 
 INT = Layout(kinds.INT, "int", 4, signed=True)
 BOOL = Layout(kinds.BOOL, "bool", 1)
@@ -168,6 +174,24 @@ def test_help_shows_the_options_of_the_tool_in_place_of_built_in_ones() -> None:
 def test_an_option_wins_over_the_name_of_another_options_variable() -> None:
     tool = plan(variable("pid", INT, long="process"), variable("target", INT, long="pid"))
     assert values(tool, "--pid", "1", "--process", "2") == {"target": 1, "pid": 2}
+
+
+@examples(200)
+@given(
+    st.sampled_from([one.name for one in TOOL.variables]),
+    st.text() | st.from_regex(r"[-+0-9.,eExX\[\]{}\":]{0,12}", fullmatch=True),
+)
+def test_any_text_gives_a_value_that_fits_or_an_error(name: str, text: str) -> None:
+    with suppress(InvalidParameter):
+        (given_value,) = assigned(TOOL, [(name, text)]).values()
+        layout = next(one.layout for one in TOOL.variables if one.name == name)
+        assert len(encode(layout, given_value)) == layout.size
+
+
+@pytest.mark.parametrize("name", ["list", "point"])
+def test_values_nested_beyond_measure_are_refused(name: str) -> None:
+    with pytest.raises(InvalidParameter):
+        assigned(TOOL, [(name, "[" * 100_000)])
 
 
 # --- --set ---------------------------------------------------------------------------------------

@@ -126,6 +126,8 @@ class _Run:
                 per_cpu=bool(self.options["per_cpu"]),
             ) as session:
                 self.signals.watch(session, self.stream)
+                if session.printk_trouble:
+                    warn(f"{self.plan.name}: {session.printk_trouble}")
                 self._loop(session, sink, child, outlet)
         finally:
             self.signals.close()
@@ -205,7 +207,8 @@ class _Run:
         if variable is not None:
             values.setdefault(variable, child.pid)
             return child, sink
-        if not any(tells_processes(one.layout, one.form) for one in self.plan.sources):
+        told = [tells_processes(one.layout, one.form) for one in self.plan.sources]
+        if self.plan.printk is False and not any(told):
             warn(f"{self.plan.name} does not tell processes apart: the events of all are shown")
         return child, ProcessFilter(sink, child.pid)
 

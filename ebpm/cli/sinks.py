@@ -37,6 +37,17 @@ class Outlet:
     ) -> None:
         self._stream = stream
         self._title = plan.name
+        if plan.printk is True:
+            warn(
+                f"{plan.name}: the formats of its bpf_printk are not known: the lines of all BPF "
+                "programs are shown"
+            )
+        for one in plan.sources:
+            if one.unknown:
+                warn(
+                    f"{plan.name}: what map {one.name} carries is not known ({one.unknown}): its "
+                    "events are shown as sizes and bytes in hex"
+                )
         self._prints_folded = bool(options["folded"])
         self._file = _Svg(options["flamegraph"]) if options["flamegraph"] else None
         self._folded: Folded | None = None

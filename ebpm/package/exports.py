@@ -155,6 +155,47 @@ def inferred_types(facts: ObjectFacts) -> dict[str, list[int]]:
     return guessed
 
 
+def guessed_type(facts: ObjectFacts, name: str) -> tuple[int | None, str]:
+    """Guess what a buffer carries that no metadata speaks of.
+
+    By the size that is submitted; where the code does not tell it, by a struct that is called like
+    the map (``events``: ``event``, ``event_t``), or simply ``event``; else the only one there is.
+
+    Args:
+        facts: of the object.
+        name: of the map.
+
+    Returns:
+        a BTF id, and ""; or None, and why.
+    """
+    if facts.btf is None:
+        return None, "the object has no BTF"
+    types = inferred_types(facts).get(name, [])
+    if len(types) == 1:
+        return types[0], ""
+    if types:
+        return None, f"it carries {len(types)} different structs"
+    sizes = _submitted(facts.elf).get(name, [])
+    named: dict[str, int] = {}
+    for type_id in _spoken_of(facts, facts.btf):
+        found = facts.btf[facts.btf.strip(type_id)]
+        if isinstance(found, t.Struct) and not found.union and found.members:
+            own = facts.btf[type_id]
+            named[found.name or (own.name if isinstance(own, t.Modifier) else "")] = type_id
+    if sizes:
+        lengths = " and ".join(str(size) for size in sizes)
+        return None, f"its records have {lengths} bytes, and no struct or several are that long"
+    one = name.removesuffix("s")
+    for wanted in (one, f"{one}_t", name, f"{name}_t", f"{one}_event", "event", "event_t"):
+        if wanted in named:
+            return named[wanted], ""
+    entries = {fact.key_type for fact in facts.maps} | {fact.value_type for fact in facts.maps}
+    rest = [type_id for type_id in named.values() if type_id not in entries]
+    if len(rest) == 1:
+        return rest[0], ""
+    return None, "the code does not tell its records' size, and no struct is called like it"
+
+
 def _spoken_of(facts: ObjectFacts, btf: Btf) -> list[int]:
     """List the named structs of variables, map entries and the parameters of functions.
 

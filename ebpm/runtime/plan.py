@@ -182,6 +182,7 @@ class Plan:
         "object_size",
         "perf_pages",
         "poll_timeout",
+        "printk",
         "programs",
         "sources",
         "usdt_spec_size",
@@ -206,6 +207,7 @@ class Plan:
         maps: list[MapPlan],
         perf_pages: int,
         poll_timeout: int,
+        printk: list[str] | bool,
         usdt_spec_size: int,
     ) -> None:
         self.name = name
@@ -222,6 +224,8 @@ class Plan:
         self.maps = maps  # only those that something is done to
         self.perf_pages = perf_pages  # per CPU, a power of two
         self.poll_timeout = poll_timeout  # milliseconds
+        # What bpf_printk prints is the output: the formats, True if they are not known, else False.
+        self.printk = printk
         self.usdt_spec_size = usdt_spec_size  # bytes, as the object has it; 0 without USDT
 
     def dump(self) -> str:
@@ -268,6 +272,7 @@ _PLAIN = (
     "epilog",
     "perf_pages",
     "poll_timeout",
+    "printk",
     "usdt_spec_size",
 )
 

@@ -11,6 +11,7 @@ from ebpm.errors import InvalidPackage, InvalidParameter
 from ebpm.package.describe import ObjectFacts, VariableFact, describe
 from ebpm.package.hook import Hook, alternative_of, hook_of
 from ebpm.package.model import ObjectFile, Package, ProgramSpec, Variable
+from ebpm.package.printk import printed_formats
 from ebpm.package.sections import retype
 from ebpm.runtime.entries import plan_maps
 from ebpm.runtime.params import value_of
@@ -38,6 +39,7 @@ def make_plan(package: Package, one: ObjectFile) -> Plan:
     facts = describe(one.data)
     variables = {(fact.section, fact.name): fact for fact in facts.variables}
     doc = package.documentation
+    sources = make_sources(package, facts)
     return Plan(
         name=package.name,
         object_name=package.object_name,
@@ -52,7 +54,8 @@ def make_plan(package: Package, one: ObjectFile) -> Plan:
             if (fact := _fact(section, variable, variables)) and not _counts(variable)
         ],
         programs=[_program(program, facts) for program in package.programs],
-        sources=make_sources(package, facts),
+        sources=sources,
+        printk=False if sources else _printk(facts),
         lost=[
             CounterPlan(
                 name=fact.name,
@@ -78,6 +81,11 @@ def _unmentioned(package: Package, facts: ObjectFacts) -> list[tuple[str, Variab
         for fact in facts.variables
         if (fact.section, fact.name) not in known
     ]
+
+
+def _printk(facts: ObjectFacts) -> list[str] | bool:
+    formats = printed_formats(facts)
+    return True if formats is None else (formats or False)
 
 
 def _counts(variable: Variable) -> bool:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from ebpm.runtime.attach import Attachment
     from ebpm.runtime.libbpf.binding import BpfObject, Map
     from ebpm.runtime.plan import Plan, SourcePlan
+    from ebpm.runtime.printk import PrintkReader
     from ebpm.runtime.sampler import Sampler
 
 _ENOUGH = 0.125  # of a ring: who lags behind does not wait for more
@@ -86,7 +87,10 @@ class Session:
         self._perf_busy_until = 0.0  # they wake nobody before their watermark until then
         self._sampling = (interval, per_cpu)
         self._object: BpfObject | None = None
+        self._printk: PrintkReader | None = None
+        self.printk_trouble: str | None = None  # what is wrong with how that is read
         try:
+            self._open_printk()
             self._start(Libbpf(libbpf), data, values or {}, pin=pin, verbose=show_log is not None)
         except BaseException:
             self.close()
@@ -159,6 +163,25 @@ class Session:
                 self._samplers.append(sampler)
                 self.sources.append(sampler.source)
 
+    def _open_printk(self) -> None:
+        """Open the only output of a tool that reports by bpf_printk alone."""
+        if self.plan.printk is False:
+            return
+        from ebpm.runtime.printk import PrintkReader
+
+        formats = self.plan.printk if isinstance(self.plan.printk, list) else None
+        try:
+            self._printk = PrintkReader(formats)
+        except (OSError, ValueError) as error:
+            self.printk_trouble = f"what it prints with bpf_printk cannot be read: {error}"
+            return
+        if self._printk.consuming:
+            self.printk_trouble = (
+                "its lines are taken from the common trace_pipe: nobody else sees them"
+            )
+        self.sources.append(self._printk.source)
+        self._poll.register(self._printk.fd, select.EPOLLIN)
+
     def _map(self, name: str) -> Map:
         assert self._object is not None
         found = self._object.map(name)
@@ -212,7 +235,9 @@ class Session:
                 return
 
     def _due(self) -> Iterator[Batch]:
-        """Read the sampled maps whose time has come."""
+        """Read the sampled maps whose time has come, and what was printed."""
+        if self._printk is not None:
+            yield from self._printk.read()
         for sampler in self._samplers:
             if sampler.due(time.monotonic()):
                 yield from sampler.read()
@@ -244,7 +269,8 @@ class Session:
     def remaining(self) -> Iterator[Batch]:
         """Detach, so that nothing new comes, and walk what the buffers and sampled maps hold."""
         detach(self._attachments)
-        for reader in (*self._readers, *self._samplers):
+        printed = [self._printk] if self._printk is not None else []
+        for reader in (*self._readers, *self._samplers, *printed):
             yield from reader.read()
 
     def stop(self) -> None:
@@ -261,6 +287,7 @@ class Session:
     def lost(self) -> int:
         """Events that are known to be lost: counted by the kernel, or by the program itself."""
         counted = sum(reader.lost for reader in self._readers if isinstance(reader, PerfBuffer))
+        counted += self._printk.lost if self._printk is not None else 0
         return counted + sum(self._counters())
 
     def _counters(self) -> Iterator[int]:
@@ -305,7 +332,8 @@ class Session:
             for fd in reader.fds if isinstance(reader, PerfBuffer) else [reader.fd]:
                 self._poll.unregister(fd)
             reader.close()
-        self._readers, self._samplers, self.sources = [], [], []
+        self._readers, self._samplers = [], []
+        self.sources = [] if self._printk is None else [self._printk.source]
         if self._object is not None:
             self._object.close()
             self._object = None
@@ -313,6 +341,9 @@ class Session:
     def close(self) -> None:
         """Detach and unload everything. May be called twice."""
         self._unload()
+        if self._printk is not None:
+            self._printk.close()
+            self._printk = None
         if self._wake >= 0:
             self._poll.close()
             os.close(self._wake)

@@ -11,7 +11,7 @@ from ebpm.btf.text import type_text
 from ebpm.errors import InvalidBtf, InvalidPackage
 from ebpm.event import ENTRIES, LINEAR, LOG2
 from ebpm.package.describe import MapFact, ObjectFacts
-from ebpm.package.exports import BUFFERS, export_layout, export_type
+from ebpm.package.exports import BUFFERS, export_layout, export_type, guessed_type
 from ebpm.package.model import ExportType, MapSpec, Package
 from ebpm.runtime.plan import SAMPLED, SamplePlan, SourcePlan
 from ebpm.runtime.stacks import STACK_TRACE, declared, make_stack
@@ -69,6 +69,7 @@ def _buffer(
     package: Package, facts: ObjectFacts, fact: MapFact, spec: MapSpec | None
 ) -> SourcePlan:
     layout: Layout | None = None
+    unknown = "the type that its export_config names is not in the object's BTF"
     if package.multiple_exports and (spec is None or spec.export is None):
         pass  # of a type that nobody knows
     elif package.multiple_exports and spec is not None:
@@ -81,12 +82,21 @@ def _buffer(
         layout = _configured(package, facts, fact, spec)
     elif package.exports:
         layout = export_layout(facts, package.exports[0])
+        unknown = f"the object's BTF has no struct {package.exports[0].name!r}"
+    else:
+        guess, unknown = guessed_type(facts, fact.name)
+        layout = export_layout(facts, export_type(facts, guess)) if guess is not None else None
     stack = None
     if spec is not None and layout is not None and declared(spec) is not None:
         layout = _whole(facts, layout)
         stack = make_stack(spec, list(layout.members), facts, sampled=False)
     return SourcePlan(
-        map=fact.name, kind=BUFFERS[fact.type], name=fact.name, layout=layout, stack=stack
+        map=fact.name,
+        kind=BUFFERS[fact.type],
+        name=fact.name,
+        layout=layout,
+        stack=stack,
+        unknown=unknown if layout is None else None,
     )
 
 

@@ -647,3 +647,18 @@ def test_a_flame_graph_alone_prints_nothing(ebpm: Ebpm, stacks: str, work: Path)
 def test_folding_a_tool_without_stacks_is_a_mistake(ebpm: Ebpm, sigsnoop: str) -> None:
     done = ebpm.run("run", "--folded", sigsnoop, check=2)
     assert "error[usage]: sigsnoop reports no stack traces" in done.stderr
+
+
+def test_events_that_nobody_knows_are_shown_in_hex_and_it_is_said_once(
+    ebpm: Ebpm, work: Path
+) -> None:
+    source = (ROOT / "tests" / "data" / "untyped.bpf.c").read_text()
+    source = source.replace("const struct event *unused __attribute__((unused));", "")
+    (work / "nameless.bpf.c").write_text(source)
+    script = "import os\nfor n in (4, 5):\n  try: os.getpgid(n)\n  except OSError: pass\n"
+    done = ebpm.run("run", "nameless.bpf.c", "--", sys.executable, "-c", script)
+    header, first, second = done.stdout.splitlines()
+    assert header == "TIME     SIZE    DATA"
+    assert re.fullmatch(r"\d\d:\d\d:\d\d  4       [0-9a-f]{8}", first)
+    assert re.fullmatch(r"\d\d:\d\d:\d\d  5       [0-9a-f]{8}05", second)
+    assert done.stderr.count("what map events carries is not known") == 1

@@ -203,3 +203,44 @@ def test_custom_members_reach_no_further_than_the_maps_value(program: Build) -> 
 def test_an_export_config_of_no_known_form_is_an_error(program: Build, config: object) -> None:
     with pytest.raises(InvalidPackage, match="not understood"):
         sources(multiple(program("streams"), spec("ring", export=config)))
+
+
+# --- without an export type ----------------------------------------------------------------------
+
+
+def bare(package: Package) -> Package:
+    """Take away what the metadata says of events."""
+    maps = [MapSpec(name=one.name, ident=one.ident) for one in package.maps]
+    return replace(package, maps=tuple(maps), exports=(), multiple_exports=False)
+
+
+def test_what_a_buffer_carries_is_told_by_the_sizes_in_the_code(program: Build) -> None:
+    found = sources(bare(program("streams")))
+    assert [members(found[name].layout) for name in ("ring", "perf")] == [
+        ["seq", "pid"],
+        ["seq", "pad"],
+    ]
+    assert found["ring"].unknown is None
+
+
+def test_where_sizes_are_not_told_a_struct_called_like_the_map_is_taken(program: Build) -> None:
+    assert members(sources(bare(program("untyped")))["events"].layout) == ["pid", "length"]
+
+
+def renamed(package: Package, old: bytes, new: bytes) -> Package:
+    """Give a string of the object another spelling of the same length."""
+    one = package.objects[0]
+    assert one.data.count(old) == 1
+    return replace(package, objects=(replace(one, data=one.data.replace(old, new)),))
+
+
+def test_the_only_struct_is_taken_whatever_it_is_called(program: Build) -> None:
+    package = renamed(bare(program("untyped")), b"\0event\0", b"\0thing\0")
+    assert members(sources(package)["events"].layout) == ["pid", "length"]
+
+
+def test_an_export_type_that_the_object_lacks_is_unknown_and_says_so(program: Build) -> None:
+    export = ExportType(name="absent", members=(ExportMember(name="a", type="int"),))
+    one = sources(replace(bare(program("streams")), exports=(export,)))["ring"]
+    assert one.layout is None
+    assert one.unknown == "the object's BTF has no struct 'absent'"

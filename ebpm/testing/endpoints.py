@@ -68,12 +68,16 @@ class Endpoints:
         parts = urlsplit(request.path)
         if self.faults.body_limit and len(body) > self.faults.body_limit:
             return Reply(413, b"<html>413 Request Entity Too Large</html>")
+        if self.faults.no_authorization and "authorization" in request.headers:
+            return Reply(400, b"<Error><Code>InvalidArgument</Code></Error>")
         if parts.path in ("/v2", "/v2/"):
             return json_reply(200, {})
         found = self._route(request.path)
         if found is None:
             return error_reply(404, "NAME_UNKNOWN")
         name, rest, handler = found
+        if request.method == "DELETE" and self.faults.no_delete and "/uploads/" not in parts.path:
+            return error_reply(405, "UNSUPPORTED")
         query = {key: values[-1] for key, values in parse_qs(parts.query, True).items()}
         return handler(request, name, rest, query, body)
 
@@ -216,6 +220,7 @@ class Endpoints:
         faults = self.faults
         if faults.wrong_bytes:
             data = faults.wrong_bytes(data)
+        data += b" " * faults.padding
         headers = {
             "Content-Type": media_type if faults.media_type is None else faults.media_type,
             "Content-Length": str(len(data) + faults.wrong_length),
@@ -291,6 +296,9 @@ class Endpoints:
     def _referrers(
         self, _request: Request, name: str, digest: str, query: dict[str, str], _body: bytes
     ) -> Reply:
+        if self.faults.redirect_referrers_to:
+            location = f"{self.faults.redirect_referrers_to}/-/v2/packages/{name}/{digest[:20]}"
+            return Reply(303, headers={"Location": location})
         if self.faults.no_referrers:
             return error_reply(404, "UNSUPPORTED")
         repository = self.repositories.get(name, RepositoryState())

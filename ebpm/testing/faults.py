@@ -18,6 +18,8 @@ class Faults:
     delay: float = 0.0  # seconds before each answer
     headers: dict[str, str] = field(default_factory=dict)  # added to each answer
     cookies: bool = False
+    warning: str | None = None  # text of a Warning header in each answer
+    no_authorization: bool = False  # refuse what carries a credential, as a CDN does (400)
 
     # of what is read
     wrong_bytes: Callable[[bytes], bytes] | None = None  # applied to bodies of blobs and manifests
@@ -36,10 +38,13 @@ class Faults:
     page_size: int = 0  # of lists, if the client names none; those of tags begin with an empty one
     relative_links: bool = False
     no_referrers: bool = False
+    redirect_referrers_to: str | None = None  # base address; 303, as GHCR does
+    padding: int = 0  # bytes of white space behind each manifest
 
     # of what is written
     location: Callable[[str], str] | None = None  # changes the address of an upload
     refuse_put: int = 0  # status that every PUT of a manifest gets
+    no_delete: bool = False  # 405 to every DELETE but that of an upload
     body_limit: int = 0  # bytes of any body, as of a proxy; 413
     no_mount: bool = False
     patch_limit: int = 0  # bytes that a chunk may have

@@ -182,6 +182,8 @@ class _Handler(BaseHTTPRequestHandler):
         faults = self.server.registry.faults
         self.send_response(reply.status)
         fields = {"Content-Length": str(len(reply.body)), **reply.headers, **faults.headers}
+        if faults.warning:
+            fields["Warning"] = f'299 - "{faults.warning}"'
         if faults.cookies:
             fields["Set-Cookie"] = "session=1; Path=/"
         for name, value in fields.items():

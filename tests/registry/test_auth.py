@@ -478,6 +478,26 @@ def test_a_token_server_may_call_it_an_access_token_and_state_no_life(tmp_path: 
 
 
 @TOKENS
+def test_a_place_that_refuses_credentials_serves_blobs(tmp_path: Path, tokens: bool) -> None:
+    """Docker Hub's CDN rejects a request that carries one."""
+    source, root = artifact(b"layer")
+    with (
+        registry_server() as cdn,
+        registry_server(Guard(tokens=tokens)) as server,
+        client_for(tmp_path, login=as_alice) as client,
+    ):
+        repository = repository_of(client, server.host)
+        copy(source, root, repository, "1")
+        cdn.repositories["tools/x"] = server.repositories["tools/x"]
+        cdn.faults.no_authorization = True
+        server.faults.redirect_blobs_to = cdn.url
+        back = MemoryStore()
+        copy(repository, repository.resolve("1"), back, None)
+        assert back.blobs == source.blobs
+        assert cdn.log
+
+
+@TOKENS
 def test_where_blobs_are_redirected_no_credential_goes(tmp_path: Path, tokens: bool) -> None:
     source, root = artifact(b"layer", b"more")
     with (

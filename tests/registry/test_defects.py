@@ -34,12 +34,15 @@ from ebpm.errors import (
     RegistryRefused,
     RegistryUnreachable,
     SizeMismatch,
+    UsageError,
 )
+from ebpm.oci.attachment import File, make_attachment
 from ebpm.oci.copy import copy
-from ebpm.oci.descriptor import MANIFEST, Descriptor
-from ebpm.oci.manifest import write_manifest
+from ebpm.oci.descriptor import INDEX, MANIFEST, Descriptor
+from ebpm.oci.manifest import write_index, write_manifest
+from ebpm.oci.platform import Platform
 from ebpm.oci.reference import Reference
-from ebpm.oci.store import fetch
+from ebpm.oci.store import MemoryStore, fetch
 from ebpm.registry.challenge import parse_challenges
 from ebpm.registry.client import RegistryClient
 from ebpm.registry.credentials import Credential, CredentialStore
@@ -48,7 +51,7 @@ from ebpm.registry.upload import SMALL, upload_in_chunks
 from ebpm.testing.endpoints import RepositoryState
 from ebpm.testing.guard import Guard
 from ebpm.testing.registry import RegistryServer, registry_server
-from tests.artifacts import artifact, client_for, files_of, repository_of
+from tests.artifacts import artifact, client_for, files_of, is_whole, repository_of
 
 ALICE = Credential("alice", "secret")
 
@@ -510,3 +513,102 @@ def test_t11_nothing_temporary_stays(tmp_path: Path) -> None:
         subprocess.run([sys.executable, "-c", code], check=True, env=environment)
     assert list(temporary.iterdir()) == []
     assert files_of(os.environ["EBPM_STORE"], "ingest") == set()
+
+
+# --- model ---------------------------------------------------------------------------------------
+
+
+def test_m1_of_an_index_what_is_for_this_machine_is_pulled(
+    client: RegistryClient, server: RegistryServer, work: Path
+) -> None:
+    """Pull of an index returned [] as success."""
+    title = "org.opencontainers.image.title"
+    store = MemoryStore()
+    config = store.add(b"{}", Descriptor.of(b"{}", "a/b"))
+    parts = []
+    for architecture in ("amd64", "arm64", "riscv64", "s390x"):
+        data = architecture.encode()
+        layer = store.add(data, Descriptor.of(data, "a/b", annotations={title: "f"}))
+        raw = write_manifest(config, [layer])
+        platform = Platform("linux", architecture)
+        parts.append(Descriptor.of(raw, MANIFEST, platform=platform))
+        store.add(raw, parts[-1])
+    raw = write_index(parts)
+    root = store.add(raw, Descriptor.of(raw, INDEX))
+    copy(store, root, repository_of(client, server.host), "1")
+    OrasClient(insecure=True).pull(f"{server.host}/tools/x:1", outdir="there")
+    assert Path("there/f").read_text() == Platform.of_machine(os.uname().machine).architecture
+
+
+def test_m2_a_tag_is_deleted_alone(client: RegistryClient, server: RegistryServer) -> None:
+    """It deleted the manifest: latest and stable vanished with v1."""
+    source, root = artifact(b"a program")
+    for tag in ("v1", "latest", "stable"):
+        copy(source, root, repository_of(client, server.host), tag)
+    assert OrasClient(insecure=True).delete_tag(f"{server.host}/tools/x", "v1")
+    assert set(server.repositories["tools/x"].tags) == {"latest", "stable"}
+
+
+def test_m3_a_subject_is_the_digest_that_the_registry_knows(
+    client: RegistryClient, server: RegistryServer
+) -> None:
+    """The subject was hashed from JSON that was written again, and pointed nowhere."""
+    source, root = artifact(b"a program")
+    raw = json.dumps(json.loads(source.blobs[str(root.digest)]), indent=7).encode() + b"\n\n"
+    odd = source.add(raw, Descriptor.of(raw, MANIFEST))
+    repository = repository_of(client, server.host)
+    copy(source, odd, repository, "1")
+    subject = repository.resolve("1")
+    made, note = make_attachment(subject, "a/b", [])
+    copy(made, note, repository, None)
+    assert [one.digest for one in repository.referrers(odd)] == [note.digest]
+    assert str(subject.digest) in server.repositories["tools/x"].manifests
+
+
+def test_m4_an_artifact_says_what_it_is(tmp_path: Path) -> None:
+    """No artifactType, an unknown config type, every file a tar; same names collided."""
+    (tmp_path / "a").mkdir()
+    for name in ("a/f", "f"):
+        (tmp_path / name).write_text(name)
+    subject = Descriptor.of(b"{}", MANIFEST)
+    made, root = make_attachment(subject, "a/b", [File(str(tmp_path / "f"), "text/plain")])
+    document = json.loads(made.blobs[str(root.digest)])
+    assert document["artifactType"] == "a/b"
+    assert document["config"]["mediaType"] == "application/vnd.oci.empty.v1+json"
+    assert [one["mediaType"] for one in document["layers"]] == ["text/plain"]
+    with pytest.raises(UsageError, match="two files of one name"):
+        make_attachment(subject, "a/b", [File(str(tmp_path / name)) for name in ("f", "a/f")])
+
+
+def test_m5_the_same_files_give_the_same_digest(tmp_path: Path) -> None:
+    """The digest changed with owner, umask and time."""
+    digests = set()
+    for number, mode in enumerate((0o600, 0o755)):
+        path = tmp_path / str(number) / "f"
+        path.parent.mkdir()
+        path.write_text("content")
+        path.chmod(mode)
+        os.utime(path, (number, number))
+        _, root = make_attachment(Descriptor.of(b"{}", MANIFEST), "a/b", [File(str(path))])
+        digests.add(root.digest)
+    assert len(digests) == 1
+
+
+def test_m6_an_interrupted_pull_is_not_taken_for_a_whole_one(
+    client: RegistryClient, server: RegistryServer, store: Layout
+) -> None:
+    """The second pull "succeeded" with 696,320 of 2,000,000 bytes, for ever."""
+    data = os.urandom(2_000_000)
+    source, root = artifact(data)
+    copy(source, root, repository_of(client, server.host), "1")
+    server.faults.status_for = lambda request: (
+        server.faults.cut_after.append(696_320) if "/blobs/" in request.path else None
+    )  # type: ignore[func-returns-value]
+    server.faults.no_range = True
+    with pytest.raises(RegistryUnreachable):
+        pull(client, server, store)
+    server.faults.status_for = None
+    server.faults.cut_after.clear()
+    pull(client, server, store)
+    assert is_whole(store)
+    assert fetch(store, Descriptor.of(data, "a/b"), 1 << 30) == data

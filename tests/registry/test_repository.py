@@ -347,6 +347,17 @@ def test_a_types_parameters_do_not_matter(repository: Repository, server: Regist
     assert repository.resolve("1").media_type == MANIFEST
 
 
+def test_a_manifest_that_is_padded_without_end_is_not_read_to_it(
+    repository: Repository, server: RegistryServer
+) -> None:
+    source, root = artifact(b"layer")
+    copy(source, root, repository, "1")
+    server.faults.no_digest_header = True
+    server.faults.padding = LARGEST
+    with pytest.raises(InvalidManifest, match="is larger than"):
+        repository.resolve("1")
+
+
 def test_a_manifest_without_end_is_not_read_to_it(
     repository: Repository, server: RegistryServer
 ) -> None:

@@ -362,6 +362,23 @@ def test_faults_come_and_go(server: RegistryServer) -> None:
     assert ask(server, "GET", "/v2/").status == 200
 
 
+def test_what_hosted_registries_do_can_be_switched_on(server: RegistryServer) -> None:
+    digest = push_blob(server, DATA)
+    server.faults.warning = "moves"
+    assert ask(server, "GET", "/v2/").headers["Warning"] == '299 - "moves"'
+    server.faults.no_authorization = True
+    assert ask(server, "GET", "/v2/", Authorization="Basic eDp5").status == 400
+    assert ask(server, "GET", "/v2/").status == 200
+    server.faults.no_delete = True
+    assert ask(server, "DELETE", f"/v2/a/b/blobs/{digest}").status == 405
+    server.faults.redirect_referrers_to = "http://elsewhere.example"
+    answer = ask(server, "GET", f"/v2/a/b/referrers/{digest}")
+    assert answer.status == 303
+    assert answer.headers["Location"].startswith("http://elsewhere.example/-/v2/packages/a/b/sha")
+    server.faults.body_limit = 5
+    assert ask(server, "POST", "/v2/a/b/blobs/uploads/", b"123456").status == 413
+
+
 def test_two_servers_have_nothing_in_common(server: RegistryServer) -> None:
     push_blob(server, DATA)
     with registry_server() as other:

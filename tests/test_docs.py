@@ -181,3 +181,19 @@ def test_no_document_names_this_machine() -> None:
         if path and (ROOT / path).exists():
             data = (ROOT / path).read_bytes()
             assert b"/work/" + b"main" not in data, path
+
+
+def test_every_test_that_the_specification_of_registries_names_exists() -> None:
+    """A rule without a test is one that nobody sees broken."""
+    text = (ROOT / "docs/spec/registry.md").read_text()
+    named = set(re.findall(r"`([\w/]+\.py)::(\w+)`", text))
+    assert len(named) > 100
+    missing = [
+        f"{path}::{name}"
+        for path, name in sorted(named)
+        if f"\ndef {name}(" not in (ROOT / "tests" / path).read_text()
+    ]
+    assert missing == []
+    for line in text.splitlines():
+        if line.startswith("| ") and not line.startswith(("| rule", "| registry |", "| id")):
+            assert "::test_" in line, line

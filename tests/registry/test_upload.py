@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import ssl
+from pathlib import Path
 
 import pytest
 
-from ebpm.errors import DigestMismatch, RegistryError, RegistryRefused
+from ebpm.errors import DigestMismatch, InsecureTransport, RegistryError, RegistryRefused
 from ebpm.oci.descriptor import Descriptor
 from ebpm.registry.channel import Channel
 from ebpm.registry.client import RegistryClient
+from ebpm.registry.credentials import CredentialStore
+from ebpm.registry.http import HttpSettings
 from ebpm.registry.upload import upload_in_chunks
-from ebpm.testing.registry import RegistryServer
+from ebpm.testing.registry import RegistryServer, registry_server
 from tests.artifacts import repository_of
 
 DATA = os.urandom(10_000)
@@ -125,3 +129,20 @@ def test_an_empty_blob_needs_no_chunk(channel: Channel, server: RegistryServer) 
     upload_in_chunks(channel, empty, [])
     assert sent(server) == []
     assert server.repositories["tools/x"].blobs == {str(empty.digest): b""}
+
+
+def test_an_upload_does_not_leave_tls(
+    certificate: tuple[ssl.SSLContext, str], server: RegistryServer, tmp_path: Path
+) -> None:
+    context, file = certificate
+    with registry_server(tls=context) as secure:
+        client = RegistryClient(HttpSettings(ca_file=file), CredentialStore([], tmp_path / "c"))
+        client._http._may_be_plain = lambda host: host == server.host  # type: ignore[method-assign]
+        repository = repository_of(client, secure.host)
+        secure.faults.location = lambda place: f"{server.url}{place}"
+        with pytest.raises(InsecureTransport, match="an upload without TLS"):
+            repository.put(BLOB, [DATA])
+        assert server.log == []
+        secure.faults.location = None
+        repository.put(BLOB, [DATA])
+        assert repository.has(BLOB)

@@ -23,6 +23,8 @@ from ebpm.btf.text import type_text
 from ebpm.errors import InvalidBtf, InvalidObject
 
 DATA_SECTIONS = (".rodata", ".data", ".bss")
+DUMMIES = ("__eunomia_dummy", "__ebpm_export")
+"""What the names of variables begin with that builders inject, to keep types: nobody's to set."""
 KCONFIG = ".kconfig"
 """The section of the kernel's settings: libbpf makes a map of it, and fills it."""
 _STRUCT_OPS, _STRUCT_OPS_MAP = (".struct_ops", ".struct_ops.link"), 26

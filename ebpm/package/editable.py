@@ -14,13 +14,13 @@ from ebpm.btf import layout as kinds
 from ebpm.btf.decode import EnumValue, reader
 from ebpm.btf.encode import encode
 from ebpm.btf.layout import Layout
-from ebpm.package.describe import ObjectFacts, VariableFact, describe
+from ebpm.package.describe import DUMMIES, ObjectFacts, VariableFact, describe
 from ebpm.package.files import write_composed
 from ebpm.package.model import ObjectFile, Package
 from ebpm.package.text import write_yaml
 
 _PARTS_LIMIT = 64  # values of one variable: larger ones are rarely set by hand
-_FIRST = ("name", "obj_name", "key", "bpf_skel", "export_types")
+_FIRST = ("bpf_skel", "export_types", "obj_name", "name", "type", "key", "value", "attach")
 _LAST = ("bpf_object_size", "bpf_object")
 
 
@@ -51,6 +51,8 @@ def _complete(skeleton: dict[str, Any], facts: ObjectFacts) -> None:
             default = (variable.get("cmdarg") or {}).get("default")
             if fact is None or "value" in variable or default is not None:
                 continue  # a default stands for the value
+            if variable.get("lost") or variable["name"].startswith(DUMMIES):
+                continue  # nobody's to set
             value = _value(facts, fact)
             if value is not None:
                 variable["value"] = value
@@ -100,5 +102,5 @@ def _ordered(value: Any) -> Any:  # noqa: ANN401
         return [_ordered(item) for item in value]
     if not isinstance(value, dict):
         return value
-    keys = sorted(value, key=lambda key: (key not in _FIRST, key))
-    return {key: _ordered(value[key]) for key in keys}
+    first = [key for key in _FIRST if key in value]
+    return {key: _ordered(value[key]) for key in (*first, *sorted(set(value) - set(first)))}

@@ -8,7 +8,7 @@ from ebpm.btf import layout as kinds
 from ebpm.btf.encode import encode
 from ebpm.btf.layout import Layout
 from ebpm.errors import InvalidPackage, InvalidParameter
-from ebpm.package.describe import ObjectFacts, VariableFact, describe
+from ebpm.package.describe import DUMMIES, ObjectFacts, VariableFact, describe
 from ebpm.package.hook import Hook, alternative_of, hook_of
 from ebpm.package.model import ObjectFile, Package, ProgramSpec, Variable
 from ebpm.package.printk import printed_formats
@@ -23,7 +23,6 @@ EUNOMIA_EPILOG = (  # of packages that eunomia-bpf's compiler made, as its loade
     "Built with eunomia-bpf framework.\n"
     "See https://github.com/eunomia-bpf/eunomia-bpf for more information."
 )
-_DUMMIES = ("__eunomia_dummy", "__ebpm_export")  # injected by builders; nobody's parameters
 _USDT_SPECS = "__bpf_usdt_specs"  # the map of usdt.bpf.h that libbpf describes arguments in
 _IN_SECTIONS = ("direction", "binary", "function", "provider", "name")  # a new one says it anew
 _PERF_PAGES = 64  # per CPU, as eunomia-bpf's metadata has it
@@ -96,7 +95,7 @@ def _counts(variable: Variable) -> bool:
 def _fact(
     section: str, variable: Variable, known: dict[tuple[str, str], VariableFact]
 ) -> VariableFact | None:
-    if variable.name.startswith(_DUMMIES):
+    if variable.name.startswith(DUMMIES):
         return None
     fact = known.get((section, variable.name))
     if fact is None and variable.value is not None:

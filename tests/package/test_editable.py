@@ -95,6 +95,16 @@ def test_a_value_of_the_metadata_stays_and_a_default_stands_for_one(package: Pac
     assert "value" not in found["failed"]
 
 
+def test_what_nobody_sets_has_no_value(package: Package) -> None:
+    variables = (
+        Variable(name="global", type="struct all"),
+        Variable(name="counters", type="__u64[4]", extra={"lost": True}),
+    )
+    changed = replace(package, sections=(DataSection(name=".bss", variables=variables),))
+    section = named(editable(changed)["meta"]["bpf_skel"]["data_sections"])[".bss"]
+    assert "value" not in named(section["variables"])["counters"]
+
+
 def test_maps_have_their_sizes_and_programs_their_hooks(package: Package) -> None:
     skeleton = editable(package)["meta"]["bpf_skel"]
     maps = named(skeleton["maps"])
@@ -108,6 +118,7 @@ def test_names_come_first_and_the_object_last(package: Package) -> None:
     assert text.startswith("meta:\n  bpf_skel:\n    obj_name: ")
     assert text.splitlines()[-1].startswith("bpf_object: ")
     assert "\n    - name: on_exec\n      attach: tp/" in text
+    assert "\n      - name: pid_target\n        type: int\n        value: 7\n" in text
 
 
 def test_an_object_alone_can_be_edited_too(package: Package) -> None:

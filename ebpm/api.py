@@ -182,9 +182,11 @@ class Workspace:
             from ebpm.registry.client import RegistryClient
             from ebpm.registry.credentials import Credential, CredentialStore, Logins
             from ebpm.registry.http import HttpSettings
+            from ebpm.registry.mirrors import read_mirrors
 
+            mirrors = read_mirrors(self.config.mirrors, self.config.registries_files)
             settings = HttpSettings(
-                plain_http=self.config.plain_http,
+                plain_http=[*self.config.plain_http, *mirrors.insecure],
                 ca_file=self.config.ca_file,
                 certificate_folders=self.config.certificate_folders,
                 offline=self.config.offline,
@@ -198,7 +200,7 @@ class Workspace:
                 for one in (self.config.given_login, self.config.actions_login)
             )
             kept = CredentialStore(files, Path(self.config.login_file))
-            self._client = RegistryClient(settings, Logins(given, kept, ambient))
+            self._client = RegistryClient(settings, Logins(given, kept, ambient), mirrors)
         return self._client
 
     # --- finding ---------------------------------------------------------------------------------
@@ -444,13 +446,15 @@ class Workspace:
             layout, tag = open_layout(target)
             entry = layout.find(tag)
             source: Source = layout
+            skip = layout.left_out
             root, known = entry.named(None), _store_name(layout, entry)
         else:
             reference = Reference.parse(target.text)
-            source = self.client().repository(reference)
+            source, skip = self.client().source(reference), ()
             root, known = source.resolve(reference.target), str(reference)
         name = str(Reference.parse(name)) if name else known
-        copy(self._near_source(source), root, self.store(), name, progress=self.progress)
+        near = self._near_source(source)
+        copy(near, root, self.store(), name, skip=skip, progress=self.progress)
         return name, root
 
     def _near_source(self, source: Source) -> Source:
@@ -477,7 +481,7 @@ class Workspace:
         lower = [one for one in self.stores() if one.readonly]
         source: Source | None = next((one for one in lower if one.has(root)), None)
         if parse_target(name).kind == REMOTE and not self.config.offline:
-            source = self._near_source(self.client().repository(Reference.parse(name)))
+            source = self._near_source(self.client().source(Reference.parse(name)))
         if source is None:
             return False
         quarantine_damaged(store, root)

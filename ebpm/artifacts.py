@@ -45,7 +45,7 @@ def origin(workspace: Workspace, target: Target) -> Iterator[tuple[Source, Descr
             yield layout, layout.resolve(name)
     elif target.kind == REMOTE:
         reference = Reference.parse(target.text)
-        repository = workspace.client().repository(reference)
+        repository = workspace.client().source(reference)
         yield repository, repository.resolve(reference.target)
     elif target.kind == NAME:
         Reference.parse(target.text)
@@ -177,7 +177,7 @@ def list_tags(workspace: Workspace, target: Target) -> list[str]:
             f"{target.text!r} names one artifact of a repository",
             hint=f"write {reference.name}",
         )
-    return list(workspace.client().repository(reference).tags())
+    return list(workspace.client().source(reference).tags())
 
 
 @contextmanager

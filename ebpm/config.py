@@ -22,8 +22,11 @@ _KEYS = {
     "ca_file": str,
     "lower_stores": list,
     "offline": bool,
+    "mirrors": dict,
 }
 _SHARED_STORES = ["/var/lib/ebpm/mirror", "/usr/share/ebpm/store"]  # of the site; of packages
+
+_CONTAINERS, _REGISTRIES = "/etc/containers", "registries.conf"
 
 
 class Config:
@@ -52,6 +55,7 @@ class Config:
         self.ca_file = self.get("SSL_CERT_FILE") or self._path(settings.get("ca_file"))
         self.indexes: list[str] = settings.get("indexes", [])
         self.plain_http: list[str] = settings.get("plain_http", [])
+        self.mirrors: list[dict[str, str]] = settings.get("mirrors", [])
 
     def get(self, name: str) -> str | None:
         """Read a variable; an empty one counts as unset."""
@@ -81,6 +85,25 @@ class Config:
         base = self.get("XDG_CONFIG_HOME") or f"{self._home()}/.config"
         old = f"{self._home()}/.dockercfg"
         return [*files, f"{base}/containers/auth.json", self.docker_config, old]
+
+    @property
+    def registries_files(self) -> list[str]:
+        """Where mirrors may be named, as podman looks for them (containers-registries.conf(5))."""
+        named = self.get("CONTAINERS_REGISTRIES_CONF")
+        if named:
+            return [named]
+        own = f"{self.get('XDG_CONFIG_HOME') or self._home() + '/.config'}/containers"
+        first = next(
+            (one for one in (own, _CONTAINERS) if os.path.isfile(f"{one}/{_REGISTRIES}")), own
+        )
+        files = [f"{first}/{_REGISTRIES}"]
+        for folder in (f"{_CONTAINERS}/{_REGISTRIES}.d", f"{own}/{_REGISTRIES}.d"):
+            try:
+                names = sorted(os.listdir(folder))
+            except OSError:
+                continue
+            files += [f"{folder}/{name}" for name in names if name.endswith(".conf")]
+        return files
 
     @property
     def docker_config(self) -> str:
@@ -239,11 +262,19 @@ class Config:
             if not isinstance(value, bool):
                 raise InvalidConfig(f"{self.config_file}: {key} is neither true nor false")
             return
+        if _KEYS[str(key)] is dict:
+            if not isinstance(value, list) or not all(_is_table(one) for one in value):
+                raise InvalidConfig(f"{self.config_file}: {key} is not a list of settings")
+            return
         many = _KEYS[str(key)] is list
         items = value if isinstance(value, list) else [value]
         if many is not isinstance(value, list) or not all(isinstance(one, str) for one in items):
             words = "a list of texts" if many else "text"
             raise InvalidConfig(f"{self.config_file}: {key} is not {words}")
+
+
+def _is_table(value: object) -> bool:
+    return isinstance(value, dict) and all(isinstance(one, str) for one in value.values())
 
 
 def _is_yes(text: str | None) -> bool:

@@ -42,10 +42,12 @@ ALLOWED = {
     "artifacts": {"api", "cache", "oci", "places", "registry", "target"},
     "api": {"index", "places"}
     | {"build", "cache", "config", "oci", "package", "registry", "runtime", "target"},
+    "mirror": {"api", "artifacts", "cache", "oci", "places", "target"},
     "catalogue": {"api", "cache", "index", "oci", "package", "target"},
     "testing": {"api", "oci", "package"},
     "cli": {"api", "btf", "build", "cache", "check", "config", "event", "oci", "output", "package"}
-    | {"artifacts", "catalogue", "index", "registry", "runtime", "symbols", "target", "testing"},
+    | {"artifacts", "catalogue", "index", "mirror", "places", "registry", "runtime", "symbols"}
+    | {"target", "testing"},
 }
 COMMON = {"errors", "plainjson"}
 LONGEST_MODULE, LONGEST_FUNCTION = 400, 60

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from types import TracebackType
@@ -17,7 +17,8 @@ from typing import BinaryIO, Self
 
 from ebpm.cache.blobs import open_regular, sync_folder
 from ebpm.cache.layout import Layout
-from ebpm.cache.referrers import find_referrers, find_signature_tags
+from ebpm.cache.notes import LARGEST_NOTES, NOTES, Notes
+from ebpm.cache.referrers import Referrers
 from ebpm.errors import (
     BlobNotFound,
     EbpmError,
@@ -109,6 +110,16 @@ class Archive:
     def __exit__(self, *error: object) -> None:
         self.close()
 
+    @cached_property
+    def notes(self) -> Notes:
+        """What ebpm wrote of it when it made it."""
+        return Notes.read(self.read(NOTES, LARGEST_NOTES), self.path)
+
+    @property
+    def left_out(self) -> Collection[str]:
+        """Tell which digests it lacks on purpose."""
+        return self.notes.left_out
+
     # --- a source --------------------------------------------------------------------------------
 
     def entries(self) -> list[Descriptor]:
@@ -148,11 +159,19 @@ class Archive:
 
     def referrers(self, descriptor: Descriptor) -> list[Descriptor]:
         """List the manifests whose subject is this one."""
-        return find_referrers(self._entries, descriptor, lambda one: fetch(self, one, LARGEST))
+        return self._referrers.of(descriptor)
 
     def signature_tags(self, descriptor: Descriptor) -> dict[str, Descriptor]:
         """Find the tags in which cosign before version 3 kept what belongs to a manifest."""
-        return find_signature_tags(self._entries, descriptor)
+        return self._referrers.signature_tags(descriptor)
+
+    @cached_property
+    def _referrers(self) -> Referrers:
+        return Referrers(self._entries, lambda one: fetch(self, one, LARGEST))
+
+    def blob_size(self, digest: Digest) -> int:
+        """Tell how long a blob is; raise BlobNotFound if it is not there."""
+        return self._where(digest)[1]
 
     def blobs(self) -> list[tuple[str, int]]:
         """List all blobs: their digests and sizes."""
@@ -191,11 +210,15 @@ class ArchiveWriter(Layout):
     Args:
         path: the tar.
         base: an archive whose content becomes part of it: the same file, to add to it.
+        known: an archive whose blobs are left out: whoever reads this one has them.
     """
 
-    def __init__(self, path: str, base: Archive | None = None) -> None:
+    def __init__(
+        self, path: str, base: Archive | None = None, *, known: Archive | None = None
+    ) -> None:
         self.path = path
         self._base = base
+        self._known = known
         self._extras: dict[str, bytes] = {}
         folder = f"{path}.{os.getpid()}.{os.urandom(4).hex()}.tmp"
         super().__init__(folder)
@@ -208,8 +231,8 @@ class ArchiveWriter(Layout):
 
     def has(self, descriptor: Descriptor) -> bool:
         """Whether the content is in it already."""
-        base = self._base
-        return super().has(descriptor) or (base is not None and base.has(descriptor))
+        others = (one for one in (self._base, self._known) if one)
+        return super().has(descriptor) or any(one.has(descriptor) for one in others)
 
     def attach_file(self, name: str, data: bytes) -> None:
         """Put a file beside those of the layout, which readers of layouts leave alone."""

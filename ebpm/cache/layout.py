@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Self
 
@@ -17,7 +17,7 @@ from ebpm.cache.index import Index, change, file_name, is_complete, read_index, 
 from ebpm.cache.lock import locked
 from ebpm.cache.marks import mark, reach
 from ebpm.cache.parts import receive
-from ebpm.cache.referrers import find_referrers, find_signature_tags
+from ebpm.cache.referrers import Referrers
 from ebpm.errors import (
     BlobNotFound,
     IntegrityError,
@@ -94,6 +94,11 @@ class Layout:
         """Whether the folder holds a layout."""
         return os.path.exists(f"{self.root}/oci-layout")
 
+    @property
+    def left_out(self) -> Collection[str]:
+        """Tell which digests it lacks on purpose: a layout lacks none."""
+        return ()
+
     # --- reading ---------------------------------------------------------------------------------
 
     def entries(self) -> list[Descriptor]:
@@ -148,11 +153,19 @@ class Layout:
 
     def referrers(self, descriptor: Descriptor) -> list[Descriptor]:
         """List the manifests whose subject is this one."""
-        return find_referrers(self.entries(), descriptor, lambda one: fetch(self, one, LARGEST))
+        return self._referrers().of(descriptor)
 
     def signature_tags(self, descriptor: Descriptor) -> dict[str, Descriptor]:
         """Find the tags in which cosign before version 3 kept what belongs to a manifest."""
-        return find_signature_tags(self.entries(), descriptor)
+        return self._referrers().signature_tags(descriptor)
+
+    def _referrers(self) -> Referrers:
+        return Referrers(self.entries(), lambda one: fetch(self, one, LARGEST))
+
+    def blob_size(self, digest: Digest) -> int:
+        """Tell how long a blob is; raise BlobNotFound if it is not there."""
+        with blobs.open_blob(self.root, str(digest)) as file:
+            return os.fstat(file.fileno()).st_size
 
     def has(self, descriptor: Descriptor) -> bool:
         """Whether the content is there and undamaged; what is damaged gets written again.
@@ -201,8 +214,13 @@ class Layout:
             self.put(descriptor, [raw])
         self.tag_all({name: descriptor})
 
-    def tag_all(self, named: dict[str, Descriptor]) -> None:
-        """Give many names in one step; a name with a digest can only be given to that."""
+    def tag_all(self, named: dict[str, Descriptor], referrers: Iterable[Descriptor] = ()) -> None:
+        """Give many names in one step; a name with a digest can only be given to that.
+
+        Args:
+            named: descriptors of manifests that are here, by name.
+            referrers: entries without a name for manifests that have a subject.
+        """
         self._writable()
         for name, descriptor in named.items():
             if not may_be(name, descriptor):
@@ -211,6 +229,8 @@ class Layout:
             index = read_index(self.root, journal=self._journal)
             kept = [one for one in index.entries if one.ref_name not in named]
             fresh = [one.named(name) for name, one in named.items()]
+            known = {str(one.digest) for one in kept if one.ref_name is None}
+            fresh += [one for one in referrers if str(one.digest) not in known]
             self._write(Index([*kept, *fresh], index.fields), fresh)
 
     def _write(
@@ -305,3 +325,48 @@ class Layout:
     def _writable(self) -> None:
         if self.readonly:
             raise StoreUnusable(f"{self.root} is another user's store: it is only read")
+
+
+class Batch:
+    """A target that puts content into a store as it comes, and names nothing before the end.
+
+    The caller holds the store's session from the first copy to :meth:`commit`.
+    """
+
+    def __init__(self, store: Layout) -> None:
+        self._store = store
+        self._named: dict[str, Descriptor] = {}
+        self._referrers: dict[str, Descriptor] = {}
+
+    def session(self) -> AbstractContextManager[object]:
+        """Need nothing: the caller has it."""
+        return nullcontext()
+
+    def has(self, descriptor: Descriptor) -> bool:
+        """Ask the store."""
+        return self._store.has(descriptor)
+
+    def put(self, descriptor: Descriptor, chunks: Iterable[bytes]) -> None:
+        """Write content."""
+        self._store.put(descriptor, chunks)
+
+    def attach(self, descriptor: Descriptor, raw: bytes) -> None:
+        """Write a manifest that has a subject; it is found from there in the end."""
+        self._referrers[str(descriptor.digest)] = described_referrer(descriptor, raw)[1]
+        if not self.has(descriptor):
+            self.put(descriptor, [raw])
+
+    def tag(self, descriptor: Descriptor, name: str, raw: bytes) -> None:
+        """Write a manifest that gets a name in the end."""
+        if not self.has(descriptor):
+            self.put(descriptor, [raw])
+        self._named[name] = descriptor
+
+    def name(self, descriptor: Descriptor, name: str) -> None:
+        """Give a manifest that is here already a name in the end."""
+        self._named[name] = descriptor
+
+    def commit(self) -> dict[str, Descriptor]:
+        """Give all names in one step; tell them."""
+        self._store.tag_all(self._named, self._referrers.values())
+        return self._named

@@ -6,7 +6,7 @@ under the tag ``sha256-<hex>`` as well, which registries without a list of refer
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 
 from ebpm.errors import IntegrityError, InvalidManifest, NotFound
 from ebpm.oci.descriptor import Descriptor
@@ -16,52 +16,48 @@ from ebpm.oci.store import described_referrer, signature_tag_names
 Read = Callable[[Descriptor], bytes]
 
 
-def find_referrers(
-    entries: Iterable[Descriptor], subject: Descriptor, read: Read
-) -> list[Descriptor]:
-    """Find the referrers of a manifest among a layout's entries.
+class Referrers:
+    """What refers to what among a layout's entries.
 
     Args:
         entries: of its index.
-        subject: what they refer to.
         read: gives a manifest's bytes, checked.
     """
-    found: dict[str, Descriptor] = {}
-    for one in _candidates(entries, subject, read):
-        plain = Descriptor(media_type=one.media_type, digest=one.digest, size=one.size)
-        try:
-            about, described = described_referrer(plain, read(plain))
-        except (NotFound, InvalidManifest, IntegrityError):
-            continue  # gone, or damaged: nothing is known of it
-        if about.digest == subject.digest:
-            found[str(one.digest)] = described
-    return list(found.values())
 
+    def __init__(self, entries: Iterable[Descriptor], read: Read) -> None:
+        self._read = read
+        self._tagged: dict[str, list[Descriptor]] = {}
+        self._about: dict[str, dict[str, Descriptor]] = {}  # by the subject, then its own digest
+        for one in entries:
+            if one.ref_name:
+                self._tagged.setdefault(_tag_of(one.ref_name), []).append(one)
+            elif one.is_manifest:
+                self._note(one)
 
-def _candidates(
-    entries: Iterable[Descriptor], subject: Descriptor, read: Read
-) -> Iterator[Descriptor]:
-    listed = f"{subject.digest.algorithm}-{subject.digest.hex[:64]}"
-    for one in entries:
-        if one.ref_name is None:
-            if one.is_manifest:
-                yield one
-        elif _tag_of(one.ref_name) == listed:
+    def of(self, subject: Descriptor) -> list[Descriptor]:
+        """Find the referrers of a manifest."""
+        listed = f"{subject.digest.algorithm}-{subject.digest.hex[:64]}"
+        for one in self._tagged.get(listed, []):
             try:
-                index = parse_manifest(read(one), one.media_type)
+                index = parse_manifest(self._read(one), one.media_type)
             except (NotFound, InvalidManifest, IntegrityError):
                 continue
-            if isinstance(index, Index):
-                yield from index.manifests
+            for child in index.manifests if isinstance(index, Index) else ():
+                self._note(child)
+        return list(self._about.get(str(subject.digest), {}).values())
 
+    def _note(self, one: Descriptor) -> None:
+        plain = Descriptor(media_type=one.media_type, digest=one.digest, size=one.size)
+        try:
+            about, described = described_referrer(plain, self._read(plain))
+        except (NotFound, InvalidManifest, IntegrityError):
+            return  # gone, or damaged, or about nothing
+        self._about.setdefault(str(about.digest), {})[str(one.digest)] = described
 
-def find_signature_tags(
-    entries: Iterable[Descriptor], subject: Descriptor
-) -> dict[str, Descriptor]:
-    """Find cosign's tags for a manifest among a layout's entries."""
-    names = signature_tag_names(subject)
-    tagged = ((_tag_of(one.ref_name), one) for one in entries if one.ref_name)
-    return {tag: one.named(None) for tag, one in tagged if tag in names}
+    def signature_tags(self, subject: Descriptor) -> dict[str, Descriptor]:
+        """Find cosign's tags for a manifest."""
+        names = signature_tag_names(subject)
+        return {tag: self._tagged[tag][-1].named(None) for tag in names if tag in self._tagged}
 
 
 def _tag_of(name: str) -> str:

@@ -10,7 +10,10 @@ from ebpm.cache import blobs, refs
 from ebpm.cache.gc import scan
 from ebpm.cache.layout import Layout
 from ebpm.cache.marks import reach
+from ebpm.errors import BlobNotFound, IntegrityError, InvalidManifest
 from ebpm.oci.descriptor import Descriptor
+from ebpm.oci.manifest import Index
+from ebpm.oci.store import fetch_manifest
 
 
 @dataclass(slots=True)
@@ -45,7 +48,10 @@ def verify(store: Layout) -> Findings:
     missing: set[str] = set()
     for one in store.entries():
         wrong = set()
+        absent = _other_machines(store, one)
         for digest, size in reach(store, one, {}, strict=False).items():
+            if digest in absent:
+                continue
             if digest in bad:
                 wrong.add(digest)
             elif sizes.get(digest) != size:
@@ -55,6 +61,25 @@ def verify(store: Layout) -> Findings:
             found.names[one.ref_name or f"@{one.digest}"] = sorted(wrong)
     found.missing = sorted(missing)
     return found
+
+
+def _other_machines(store: Layout, root: Descriptor) -> set[str]:
+    """Tell which manifests of an index are not here, where at least one is: that is no damage.
+
+    Who imports a bundle for one platform has the index as it was signed, and no other object.
+    """
+    try:
+        found = fetch_manifest(store, root) if root.is_manifest else None
+    except (BlobNotFound, IntegrityError, InvalidManifest):
+        return set()
+    if not isinstance(found, Index):
+        return set()
+    absent = {
+        str(one.digest)
+        for one in found.manifests
+        if not os.path.lexists(blobs.blob_path(store.root, str(one.digest)))
+    }
+    return absent if len(absent) < len({str(one.digest) for one in found.manifests}) else set()
 
 
 def quarantine_damaged(store: Layout, root: Descriptor) -> None:

@@ -16,6 +16,7 @@ from ebpm.cli.cache import cache
 from ebpm.cli.doctor import doctor
 from ebpm.cli.index import index
 from ebpm.cli.login import login, logout
+from ebpm.cli.mirror import mirror
 from ebpm.cli.options import RUN_OPTIONS, Option
 from ebpm.cli.report import interrupted, report
 from ebpm.cli.search import info, search
@@ -90,7 +91,7 @@ def completion(shell: str) -> None:
 
 for command in (
     *(build, push, pull, tag, list_packages, inspect, remove, login, logout),
-    *(doctor, cache),
+    *(doctor, cache, mirror),
     *(copy, attach, discover, resolve, tags, manifest, blob),
     *(doctor, search, info, index),
 ):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from ebpm.oci.content import Content, Progress
 from ebpm.oci.crew import Crew
 from ebpm.oci.descriptor import Descriptor
@@ -17,6 +19,7 @@ def copy(
     name: str | None,
     *,
     referrers: bool = False,
+    skip: Collection[str] = (),
     progress: Progress | None = None,
 ) -> Descriptor:
     """Copy an artifact with all that it refers to.
@@ -31,13 +34,15 @@ def copy(
         name: its tag there; None leaves it without one.
         referrers: copy what refers to it as well: signatures, attestations, lists of materials,
             and what refers to those.
+        skip: digests that are left out with all that they refer to: of an index, the platforms
+            that nobody wants.
         progress: told of bytes.
 
     Raises:
         EbpmError: whatever reading, checking or writing raises.
     """
     with target.session():
-        found = Walk(source, descriptor, referrers=referrers)
+        found = Walk(source, descriptor, referrers=referrers, skip=skip)
         here = Crew(target.has).run(found.blobs)
         missing = [blob for blob, has in zip(found.blobs, here, strict=True) if not has]
         if progress:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from ebpm.errors import InvalidManifest, NotFound
@@ -33,17 +34,26 @@ class Walk:
         root: its manifest or index.
         referrers: take manifests along whose subject is one of these, and the tags in which cosign
             keeps signatures, recursively.
+        skip: digests that are left out with all that they refer to.
 
     Raises:
         InvalidManifest: it is malformed, or refers to more than anybody would pack.
         NotFound: a manifest is not there.
     """
 
-    def __init__(self, source: Source, root: Descriptor, *, referrers: bool = False) -> None:
+    def __init__(
+        self,
+        source: Source,
+        root: Descriptor,
+        *,
+        referrers: bool = False,
+        skip: Collection[str] = (),
+    ) -> None:
         self.manifests: list[Found] = []
         self.blobs: list[Descriptor] = []
         self._source = source
         self._root = root
+        self._skip = skip
         self._sizes: dict[str, int] = {}  # by digest
         self._met: set[tuple[str, bool]] = set()  # a manifest may be a blob as well
         self._bytes = 0
@@ -59,7 +69,7 @@ class Walk:
             raise self._too_much()
         manifest = parse_manifest(raw, descriptor.media_type)
         for child in manifest.children:
-            if not self._is_new(child):
+            if str(child.digest) in self._skip or not self._is_new(child):
                 continue
             if child.is_manifest:
                 self._visit(child, depth + 1)

@@ -13,6 +13,7 @@ from ebpm.registry.challenge import parse_challenges
 from ebpm.registry.channel import Channel
 from ebpm.registry.credentials import Credential, Credentials
 from ebpm.registry.http import Http, HttpSettings
+from ebpm.registry.mirrors import Mirrored, Mirrors
 from ebpm.registry.repository import Repository
 from ebpm.registry.words import said
 
@@ -23,9 +24,13 @@ class RegistryClient:
     Args:
         settings: of the connections.
         credentials: where logins are kept.
+        mirrors: to ask before a registry itself, for what is only read.
     """
 
-    def __init__(self, settings: HttpSettings, credentials: Credentials) -> None:
+    def __init__(
+        self, settings: HttpSettings, credentials: Credentials, mirrors: Mirrors | None = None
+    ) -> None:
+        self._mirrors = mirrors or Mirrors()
         self.settings = settings
         self.credentials = credentials
         self._http = Http(settings)
@@ -43,6 +48,17 @@ class RegistryClient:
                 f"{reference} names no registry", hint=f"write HOST/{reference}, as ghcr.io/you/…"
             )
         return Repository(self.channel(host, reference.repository, push=push))
+
+    def source(self, reference: Reference) -> Repository | Mirrored:
+        """Get what a reference is read from: its repository, with the mirrors before it.
+
+        Raises:
+            InvalidReference: a local name.
+            AccessDenied: registries.conf blocks it.
+        """
+        places = self._mirrors.places(reference)
+        *mirrors, (_, home) = [(mirror, self.repository(one)) for mirror, one in places]
+        return Mirrored(mirrors, home, self.settings.warn) if mirrors else home
 
     def channel(self, host: str, name: str, *, push: bool = False) -> Channel:
         """Get a way to one repository of a registry."""

@@ -5,7 +5,7 @@ Source: libbpf's relo_core.c, ``enum bpf_core_relo_kind`` in include/uapi/linux/
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from ebpm.btf import types as t
@@ -74,20 +74,33 @@ def essential(name: str) -> str:
 
 def candidates(kernel: Btf, names: Collection[str]) -> dict[str, list[int]]:
     """Find the kernel's types by their names without flavours."""
-    wanted = {name.encode() for name in names}
     places = kernel.name_places()
-    known = {}
-    for place in set(places):
-        text = kernel.strings[place : kernel.strings.find(b"\0", place)]
-        if b"___" in text:
-            text = essential(text.decode("utf-8", "replace")).encode()
-        if text in wanted:
-            known[place] = text.decode()
+    named = set(places)
+    known = {
+        place: name
+        for name in names
+        for place in _places_of(kernel.strings, name.encode())
+        if place in named
+    }
     found: dict[str, list[int]] = {}
     for type_id, place in enumerate(places):
         if place in known:
             found.setdefault(known[place], []).append(type_id)
     return found
+
+
+def _places_of(strings: bytes, name: bytes) -> Iterator[int]:
+    """Find where a name begins, alone or with a flavour."""
+    at = strings.find(name)
+    while at >= 0:
+        end = at + len(name)
+        if strings[end] == 0:
+            yield at
+        elif strings.startswith(b"___", end):
+            text = strings[at : strings.find(b"\0", end)].decode("utf-8", "replace")
+            if essential(text).encode() == name:
+                yield at
+        at = strings.find(name, at + 1)
 
 
 def same_kind(one: int, other: int) -> bool:

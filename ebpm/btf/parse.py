@@ -7,6 +7,8 @@ on demand serves both with one reader.
 from __future__ import annotations
 
 import struct
+import sys
+from array import array
 from collections.abc import Iterator
 from typing import TypeVar
 
@@ -55,20 +57,30 @@ class Btf:
     def _scan(self) -> list[int]:
         """Find every record: the list's index is the type's id."""
         offsets = [0]
-        fixed = [t.FIXED_TAIL.get(kind, 0) for kind in range(32)]
-        each = [t.ENTRY_SIZE.get(kind, 0) for kind in range(32)]
-        info_at = struct.Struct(self.order + "I").unpack_from
-        types, at, end = self._types, 0, len(self._types)
+        add = offsets.append
+        kinds = range(32)
+        fixed = [12 + t.FIXED_TAIL[kind] if kind in t.FIXED_TAIL else 12 for kind in kinds]
+        each = [t.ENTRY_SIZE.get(kind, 0) for kind in kinds]
+        known = [t.KIND_VOID < kind <= t.KIND_ENUM64 for kind in kinds]
+        words = self._words()
+        at, end = 0, len(self._types)
         while at + 12 <= end:
-            offsets.append(at)
-            (info,) = info_at(types, at + 4)
+            add(at)
+            info = words[(at >> 2) + 1]
             kind = info >> 24 & 31
-            if not t.KIND_VOID < kind <= t.KIND_ENUM64:
+            if not known[kind]:
                 raise InvalidBtf(f"BTF type {len(offsets) - 1} is of unknown kind {kind}")
-            at += 12 + fixed[kind] + each[kind] * (info & 0xFFFF)
+            at += fixed[kind] + each[kind] * (info & 0xFFFF)
         if at != end:
             raise InvalidBtf("the last BTF type is cut off")
         return offsets
+
+    def _words(self) -> array[int]:
+        """Read the types as 32-bit words, which is what all of a record is made of."""
+        words = array("I", self._types[: len(self._types) & ~3])
+        if (self.order == "<") != (sys.byteorder == "little"):
+            words.byteswap()
+        return words
 
     def __len__(self) -> int:
         """Count the types, ``void`` included: ids run from 0 to this number, exclusive."""
@@ -110,8 +122,8 @@ class Btf:
 
     def name_places(self) -> list[int]:
         """Tell for each type, ``void`` among them, where its name stands in ``strings``."""
-        read = struct.Struct(self.order + "I").unpack_from
-        places = [0, *(read(self._types, at)[0] for at in self._offsets[1:])]
+        words = self._words()
+        places = [0, *[words[at >> 2] for at in self._offsets[1:]]]
         if max(places) >= len(self.strings) and max(places):
             raise InvalidBtf(f"a BTF name points outside the string table ({max(places)})")
         return places

@@ -10,6 +10,7 @@ from ebpm.cache import blobs, refs
 from ebpm.cache.derived import Derived
 from ebpm.config import Config
 from ebpm.errors import IntegrityError, NotFound, TargetNotFound
+from ebpm.runtime import kernel
 from ebpm.runtime.plan import Plan
 from ebpm.target import LAYOUT, NAME, REMOTE, STDIN, URL, Target, parse_target
 
@@ -342,6 +343,26 @@ class Workspace:
         package = self.read(target)
         one = package.object_for(host_platform())
         return make_plan(package, one), one.data
+
+    def types_for(self, plan: Plan, data: bytes) -> bytes | None:
+        """Get the part of this kernel's BTF that an object needs; made once, then kept.
+
+        None where that would be of no use, or could not be kept: libbpf takes the whole then.
+        """
+        build = kernel.build_id() if plan.trims else None
+        if build is None:
+            return None
+        from ebpm import __version__
+
+        derived = Derived(self.config.cache)
+        release = os.uname().release.replace("/", "-")
+        key = f"{plan.object_digest.replace(':', '-')}.{build}.{release}.{__version__}"
+        kept = derived.read("types", key)
+        if kept is None and derived.write("types", key, b""):  # it can be kept
+            kept = kernel.trimmed_types(data)
+            if kept:
+                derived.write("types", key, kept)
+        return kept or None
 
     def _kept(self, target: Target) -> tuple[Plan, bytes] | None:
         """Take a plan that was made before, and its object out of the store, checked."""

@@ -31,18 +31,39 @@ def trim(kernel_btf: bytes, object_data: bytes) -> bytes:
     Raises:
         InvalidBtf, InvalidObject: either is damaged.
     """
+    return _trim(kernel_btf, object_data)[0]
+
+
+def trim_if_complete(kernel_btf: bytes, object_data: bytes) -> bytes | None:
+    """Trim, as :func:`trim` does, unless the kernel lacks a type of a name that is asked for.
+
+    libbpf looks for such a type in the BTF of the kernel's modules, but not if it is given BTF.
+    """
+    types, lacking = _trim(kernel_btf, object_data)
+    return None if lacking else types
+
+
+def _trim(kernel_btf: bytes, object_data: bytes) -> tuple[bytes, set[str]]:
+    """Trim; tell as well which names no type of the kernel has."""
     kernel = Btf(kernel_btf)
     local, asked = core.relocations(object_data)
     kept = _Kept(kernel)
+    lacking: set[str] = set()
     if local is not None and asked:
         names = {one.type_id: core.essential(_name(local, one.type_id)) for one in asked}
         found = core.candidates(kernel, set(names.values()) - {""})
         for one in asked:
-            kind = local.kind(one.type_id)
-            for candidate in found.get(names[one.type_id], ()):
-                if core.same_kind(kind, kernel.kind(candidate)):
-                    kept.answer(local, one, candidate)
-    return kept.write()
+            kind, name = local.kind(one.type_id), names[one.type_id]
+            alike = [
+                candidate
+                for candidate in found.get(name, ())
+                if core.same_kind(kind, kernel.kind(candidate))
+            ]
+            if not alike and one.kind != core.TYPE_ID_LOCAL:
+                lacking.add(name)
+            for candidate in alike:
+                kept.answer(local, one, candidate)
+    return kept.write(), lacking
 
 
 def asks_for_ids(object_data: bytes) -> bool:

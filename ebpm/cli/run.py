@@ -115,6 +115,7 @@ class _Run:
             if command:
                 child, sink = self._child(command, values, sink)
             show = write if verbose else None
+            types = api.Workspace(self.config).types_for(self.plan, self.data)
             with Session(
                 self.plan,
                 self.data,
@@ -124,6 +125,7 @@ class _Run:
                 show_log=show,
                 interval=self.options["interval"],
                 per_cpu=bool(self.options["per_cpu"]),
+                types=types,
             ) as session:
                 self.signals.watch(session, self.stream)
                 if session.printk_trouble:

@@ -21,9 +21,25 @@ if TYPE_CHECKING:
 
 
 def open_object(
-    library: Libbpf, plan: Plan, data: bytes, log: Log, *, verbose: bool, pin: bool = False
+    library: Libbpf,
+    plan: Plan,
+    data: bytes,
+    log: Log,
+    *,
+    verbose: bool,
+    pin: bool = False,
+    btf: str | None = None,
 ) -> BpfObject:
     """Open a plan's object; the kernel does not know of it yet.
+
+    Args:
+        library: libbpf.
+        plan: of the object.
+        data: the object.
+        log: takes libbpf's log.
+        verbose: every line of it.
+        pin: let maps that ask for it be pinned.
+        btf: path of BTF to relocate against instead of the kernel's.
 
     Raises:
         FeatureMissing: this libbpf would give its USDT programs garbage for arguments.
@@ -32,7 +48,7 @@ def open_object(
     _check_usdt(library, plan)
     library.capture(log, DEBUG if verbose else WARN)
     try:
-        return BpfObject(library, data, plan.object_name, pin=pin)
+        return BpfObject(library, data, plan.object_name, btf, pin=pin)
     except LibbpfError as error:
         raise LoadFailed(
             f"libbpf cannot read the object of {plan.name}: {log.last() or error.strerror}"

@@ -185,6 +185,7 @@ class Plan:
         "printk",
         "programs",
         "sources",
+        "trims",
         "usdt_spec_size",
         "variables",
         "version",
@@ -209,6 +210,7 @@ class Plan:
         poll_timeout: int,
         printk: list[str] | bool,
         usdt_spec_size: int,
+        trims: bool,
     ) -> None:
         self.name = name
         self.object_name = object_name
@@ -227,6 +229,7 @@ class Plan:
         # What bpf_printk prints is the output: the formats, True if they are not known, else False.
         self.printk = printk
         self.usdt_spec_size = usdt_spec_size  # bytes, as the object has it; 0 without USDT
+        self.trims = trims  # whether a part of the kernel's BTF is all that libbpf needs of it
 
     def dump(self) -> str:
         """Write the plan as JSON."""
@@ -274,6 +277,7 @@ _PLAIN = (
     "poll_timeout",
     "printk",
     "usdt_spec_size",
+    "trims",
 )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ebpm.btf import layout as kinds
+from ebpm.btf import types as t
+from ebpm.btf.core import TYPE_ID_TARGET, relocations
 from ebpm.btf.encode import encode
 from ebpm.btf.layout import Layout
 from ebpm.errors import InvalidPackage, InvalidParameter
@@ -12,7 +14,7 @@ from ebpm.package.describe import DUMMIES, ObjectFacts, VariableFact, describe
 from ebpm.package.hook import Hook, alternative_of, hook_of
 from ebpm.package.model import ObjectFile, Package, ProgramSpec, Variable
 from ebpm.package.printk import printed_formats
-from ebpm.package.sections import retype
+from ebpm.package.sections import find_section, retype
 from ebpm.runtime.entries import plan_maps
 from ebpm.runtime.params import value_of
 from ebpm.runtime.plan import CounterPlan, Plan, ProgramPlan, VariablePlan
@@ -69,7 +71,23 @@ def make_plan(package: Package, one: ObjectFile) -> Plan:
         perf_pages=_perf_pages(package.settings.get("perf_buffer_pages")),
         poll_timeout=_positive(package.settings.get("poll_timeout_ms"), 100),
         usdt_spec_size=next((one.value_size for one in facts.maps if one.name == _USDT_SPECS), 0),
+        trims=_trims(one.data, facts),
     )
+
+
+def _trims(data: bytes, facts: ObjectFacts) -> bool:
+    """Whether libbpf can do with a trimmed BTF: it asks the kernel's for fields and sizes alone.
+
+    Ids of types would be others, and what libbpf looks up for programs, variables and functions of
+    the kernel makes it read the whole anyway.
+    """
+    local, asked = relocations(data)
+    if local is None or not asked or any(one.kind == TYPE_ID_TARGET for one in asked):
+        return False
+    if local.find(t.KIND_DATASEC, ".ksyms"):
+        return False
+    sections = [find_section(one.section) for one in facts.programs]
+    return not any(one is None or one.by_btf for one in sections)
 
 
 def _unmentioned(package: Package, facts: ObjectFacts) -> list[tuple[str, Variable]]:

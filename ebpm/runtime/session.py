@@ -9,6 +9,7 @@ import time
 from ebpm.errors import EbpmError
 from ebpm.event import Source
 from ebpm.runtime.attach import attach, detach
+from ebpm.runtime.kernel import TypesFile
 from ebpm.runtime.libbpf.binding import Libbpf
 from ebpm.runtime.log import Log
 from ebpm.runtime.object import (
@@ -70,6 +71,7 @@ class Session:
         show_log: Callable[[str], None] | None = None,
         interval: float | None = None,
         per_cpu: bool = False,
+        types: bytes | None = None,
     ) -> None:
         self.plan = plan
         self.sources: list[Source] = []
@@ -86,6 +88,7 @@ class Session:
         self._perf: list[PerfBuffer] = []
         self._perf_busy_until = 0.0  # they wake nobody before their watermark until then
         self._sampling = (interval, per_cpu)
+        self._types = TypesFile(types) if types else None
         self._object: BpfObject | None = None
         self._printk: PrintkReader | None = None
         self.printk_trouble: str | None = None  # what is wrong with how that is read
@@ -95,6 +98,13 @@ class Session:
         except BaseException:
             self.close()
             raise
+        finally:
+            self._forget_types()
+
+    def _forget_types(self) -> None:
+        if self._types is not None:
+            self._types.close()
+            self._types = None
 
     def _start(
         self, library: Libbpf, data: bytes, values: Mapping[str, Json], *, pin: bool, verbose: bool
@@ -102,7 +112,10 @@ class Session:
         """Load and attach; where the kernel refuses an alternative, again with the next."""
         choice = Choice(self.plan)
         while True:
-            self._object = open_object(library, self.plan, data, self.log, verbose=verbose, pin=pin)
+            btf = self._types.path if self._types else None
+            self._object = open_object(
+                library, self.plan, data, self.log, verbose=verbose, pin=pin, btf=btf
+            )
             set_variables(self._object, self.plan, values)
             size_maps(self._object, self.plan)
             prepared = None
@@ -116,9 +129,12 @@ class Session:
                 self._attachments = attach(self._object, self.plan, self.log, choice.programs)
                 break
             except EbpmError as error:
-                if not choice.next(error):
+                if self._types is not None:  # whatever it was, it is not for want of types
+                    self._forget_types()
+                elif not choice.next(error):
                     raise
-                self.log.note(f"ebpm: not taken: {error}")
+                else:
+                    self.log.note(f"ebpm: not taken: {error}")
                 self.log.lines.clear()
                 self._unload()
             finally:

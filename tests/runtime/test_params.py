@@ -44,6 +44,7 @@ def plan(*variables: VariablePlan, **fields: object) -> Plan:
         "perf_pages": 64,
         "poll_timeout": 100,
         "usdt_spec_size": 0,
+        "trims": False,
     }
     return Plan(variables=list(variables), **{**given, **fields})  # type: ignore[arg-type]
 

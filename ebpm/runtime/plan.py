@@ -208,7 +208,7 @@ class Plan:
         maps: list[MapPlan],
         perf_pages: int,
         poll_timeout: int,
-        printk: list[str] | bool,
+        printk: list[str] | bool = False,
         usdt_spec_size: int,
         trims: bool,
     ) -> None:

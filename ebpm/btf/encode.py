@@ -9,6 +9,7 @@ from ebpm.btf import layout as kinds
 from ebpm.btf.decode import V4_PREFIX
 
 _SHOWN = 80
+_FLOATS = {2: ("e", 65504.0), 4: ("f", 3.4028235e38), 8: ("d", 1.7976931348623157e308)}  # IEEE 754
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,12 +37,7 @@ def encode(layout: Layout, value: Json, before: bytes | None = None) -> bytes:
     if layout.kind in (kinds.INT, kinds.BOOL, kinds.ENUM, kinds.POINTER):
         return _integer(layout, value, layout.size * 8)
     if layout.kind == kinds.FLOAT:
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise ValueError(f"{_shown(value)} is not a number")
-        try:
-            return struct.pack({2: "=e", 4: "=f", 8: "=d"}[layout.size], value)
-        except (OverflowError, KeyError, struct.error):
-            raise ValueError(f"{_shown(value)} does not fit {layout.name}") from None
+        return _float(layout, value)
     if layout.kind == kinds.STRING:
         return _string(layout, value, old)
     if layout.kind == kinds.ADDRESS:
@@ -87,6 +83,20 @@ def _integer(layout: Layout, value: Json, bits: int) -> bytes:
         name = layout.name or layout.kind
         raise ValueError(f"{number} is out of range for {name}, which holds {low} to {high}")
     return number.to_bytes(layout.size, sys.byteorder, signed=number < 0)
+
+
+def _float(layout: Layout, value: Json) -> bytes:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"{_shown(value)} is not a number")
+    if layout.size not in _FLOATS:
+        raise ValueError(f"a value of type {layout.name} cannot be given")
+    code, most = _FLOATS[layout.size]
+    try:
+        return struct.pack(f"={code}", value)
+    except (OverflowError, struct.error):
+        raise ValueError(
+            f"{_shown(value)} is out of range for {layout.name}, which holds {-most} to {most}"
+        ) from None
 
 
 def _string(layout: Layout, value: Json, old: bytes) -> bytes:

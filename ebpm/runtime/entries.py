@@ -32,6 +32,8 @@ _FILLED_OTHERWISE = {
     7: "stack traces",
     8: "control groups",
     15: "sockets",
+    19: "storage of control groups",
+    21: "storage of control groups",
     18: "sockets",
     20: "sockets",
     24: "storage of sockets",

@@ -67,8 +67,8 @@ def test_each_value_is_written_as_the_machine_holds_it(
         (MODE, 2**32, "out of range for mode"),
         (F32, "1", "'1' is not a number"),
         (F32, True, "True is not a number"),
-        (F32, 1e300, "1e+300 does not fit float"),
-        pytest.param(F64, 10**400, "does not fit double", id="googol"),
+        (F32, 1e300, "1e+300 is out of range for float, which holds -3.4028235e+38 to 3.4"),
+        pytest.param(F64, 10**400, "is out of range for double, which holds -1.797", id="googol"),
         (COMM, 5, "5 is not text"),
         (COMM, "eightchr", "takes 9 bytes with its NUL, and char[8] holds fewer"),
         (COMM, "ééé é", "takes 10 bytes with its NUL"),
@@ -79,6 +79,7 @@ def test_each_value_is_written_as_the_machine_holds_it(
         (PAIR, {"c": 1}, "no member 'c'; there are a, b"),
         (PAIR, {"a": 2**40}, "a: 1099511627776 is out of range for int"),
         (structure(4, Member("f", 0, 3, U32)), {"f": 8}, "f: 8 is out of range for 3 bits, 0 to 7"),
+        (Layout(kinds.FLOAT, "long double", 16), 1, "of type long double cannot be given"),
         (Layout(kinds.OPAQUE, "", 4), 1, "cannot be given"),
     ],
 )

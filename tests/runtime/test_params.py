@@ -41,6 +41,7 @@ def plan(*variables: VariablePlan, **fields: object) -> Plan:
         "sources": [],
         "lost": [],
         "maps": [],
+        "printk": False,
         "perf_pages": 64,
         "poll_timeout": 100,
         "usdt_spec_size": 0,

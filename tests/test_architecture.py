@@ -44,10 +44,11 @@ ALLOWED = {
     | {"build", "cache", "config", "oci", "package", "registry", "runtime", "target"},
     "mirror": {"api", "artifacts", "cache", "oci", "places", "target"},
     "catalogue": {"api", "cache", "index", "oci", "package", "target"},
-    "testing": {"api", "oci", "package"},
+    "scaffold": set(),
+    "testing": {"api", "oci", "output", "package", "runtime", "target"},
     "cli": {"api", "btf", "build", "cache", "check", "config", "event", "oci", "output", "package"}
     | {"artifacts", "catalogue", "index", "mirror", "places", "registry", "runtime", "symbols"}
-    | {"target", "testing"},
+    | {"scaffold", "target", "testing"},
 }
 COMMON = {"errors", "plainjson"}
 LONGEST_MODULE, LONGEST_FUNCTION = 400, 60

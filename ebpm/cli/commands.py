@@ -15,6 +15,7 @@ from ebpm.cli.build import build
 from ebpm.cli.cache import cache
 from ebpm.cli.doctor import doctor
 from ebpm.cli.index import index
+from ebpm.cli.init import init
 from ebpm.cli.login import login, logout
 from ebpm.cli.mirror import mirror
 from ebpm.cli.options import RUN_OPTIONS, Option
@@ -93,7 +94,7 @@ for command in (
     *(build, push, pull, tag, list_packages, inspect, remove, login, logout),
     *(doctor, cache, mirror),
     *(copy, attach, discover, resolve, tags, manifest, blob),
-    *(doctor, search, info, index),
+    *(doctor, search, info, index, init),
 ):
     app.add_command(command)
 

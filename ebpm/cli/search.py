@@ -9,6 +9,7 @@ import click
 
 from ebpm.api import Workspace, host_platform
 from ebpm.cli.view import show_json, show_table
+from ebpm.cli.workspace import open_workspace
 from ebpm.index.entry import IndexEntry
 from ebpm.index.resolve import Found, nearest
 from ebpm.index.resolve import search as find
@@ -32,7 +33,7 @@ def search(context: click.Context, words: tuple[str, ...], limit: int, as_json: 
 
     All WORDS must be found, in a name, summary, keyword, group or hook; typing errors are forgiven.
     """
-    indexes = Workspace().indexes()
+    indexes = open_workspace().indexes()
     found = find(indexes, words)
     shown = found[: limit or None]
     if as_json:
@@ -50,7 +51,7 @@ def search(context: click.Context, words: tuple[str, ...], limit: int, as_json: 
 
 def show_available(as_json: bool) -> None:
     """Show all tools of all indexes, by group."""
-    found = find(Workspace().indexes(), [])
+    found = find(open_workspace().indexes(), [])
     if as_json:
         show_json("available", tools=[row(one) for one in found])
         return
@@ -88,7 +89,7 @@ def info(target: str, as_json: bool) -> None:
 
     What it attaches to, reads, writes and needs is read off the object itself.
     """
-    workspace = Workspace()
+    workspace = open_workspace()
     parsed = parse_target(target)
     if parsed.kind in (LAYOUT, REMOTE, NAME):
         source, root = workspace.locate(parsed)

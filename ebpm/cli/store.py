@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from ebpm import __version__
 from ebpm.api import Workspace, host_platform
 from ebpm.cli.view import show_json, show_table, size_text
 from ebpm.cli.workspace import open_workspace
@@ -19,6 +20,7 @@ from ebpm.package import artifact
 from ebpm.package.editable import write_editable
 from ebpm.package.meta import write_meta
 from ebpm.package.model import Package
+from ebpm.package.sbom import write_spdx
 from ebpm.target import LAYOUT, NAME, REMOTE, parse_target
 
 
@@ -87,8 +89,8 @@ def _cells(row: dict[str, Any]) -> list[str]:
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["yaml", "json"]),
-    help="Print the package itself, to be edited and run: package.yaml or package.json.",
+    type=click.Choice(["yaml", "json", "spdx"]),
+    help="Print package.yaml or package.json, to be edited and run; or a bill of materials, SPDX.",
 )
 def inspect(target: str, as_json: bool, form: str | None) -> None:
     """Show what a package is and does.
@@ -101,6 +103,10 @@ def inspect(target: str, as_json: bool, form: str | None) -> None:
         if as_json:
             raise UsageError("--json and --format are two answers to one question")
         package = workspace.fetch(parsed)
+        if form == "spdx":
+            created = workspace.config.source_date
+            click.echo(write_spdx(package, tool=f"ebpm-{__version__}", created=created), nl=False)
+            return
         one = package.object_for(host_platform())
         click.echo(write_editable(package, one, form), nl=False)
         return

@@ -181,6 +181,7 @@ def test_what_the_commands_print_fits_its_schema(
         ["list", "--available"],
         ["info", "sigsnoop"],
         ["info", TOOLS / "sigsnoop"],
+        ["init", "demo", "--folder", tmp_path / "demo"],
     ):
         done = ebpm.run(*words, "--json")
         jsonschema.validate(json.loads(done.stdout), schema)

@@ -380,6 +380,13 @@ class AttachFailed(EbpmError):
     hint = "run it again with --verbose for libbpf's whole log"
 
 
+class MapUnreadable(EbpmError):
+    """The entries of a map cannot be read."""
+
+    code = "map-unreadable"
+    hint = "leave the map's `sample` out of the metadata, or run the tool on another kernel"
+
+
 class CommandFailed(NotFound):
     """The command after ``--`` could not be started."""
 

@@ -37,7 +37,7 @@ ALLOWED = {
     "output": {"event", "btf", "package"},
     "check": {"package", "btf", "runtime"},
     "build": {"package", "btf", "oci"},
-    "runtime": {"package", "btf", "event"},
+    "runtime": {"package", "btf", "event", "symbols"},
     "places": {"cache", "oci", "registry", "target"},
     "artifacts": {"api", "cache", "oci", "places", "registry", "target"},
     "api": {"index", "places"}

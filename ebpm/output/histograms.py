@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from ebpm.btf import layout as kinds
 from ebpm.event import LOG2
+from ebpm.output.clock import timestamp
 from ebpm.output.histogram import linear_histogram, log2_histogram
 from ebpm.output.table import named_members, value_text
 
@@ -32,11 +33,13 @@ class Histograms:
     Args:
         stream: where to.
         colour: whether it is a terminal that may be coloured; bars then take its width.
+        timestamps: whether a line with the date and time goes before each entry.
     """
 
-    def __init__(self, stream: Stream, *, colour: bool = False) -> None:
+    def __init__(self, stream: Stream, *, colour: bool = False, timestamps: bool = False) -> None:
         self._stream = stream
         self._colour = colour
+        self._timestamps = timestamps
 
     def write(self, batch: Batch) -> None:
         """Draw the records of a batch."""
@@ -44,6 +47,8 @@ class Histograms:
         for record in batch.records():
             lines = self._entry(source, source.read(record, 0))
             if lines:
+                if self._timestamps:
+                    lines.insert(0, timestamp())
                 self._stream.write("\n".join([*lines, "", ""]))
 
     def _entry(self, source: Source, entry: dict[str, Any]) -> list[str]:

@@ -32,6 +32,7 @@ class Text:
     ) -> None:
         self._stream = stream
         self._stacks = stacks
+        self._timestamps = timestamps
         self._colour = colour
         self._table = Table(stream, colour=colour, timestamps=timestamps)
         self._histograms: Sink | None = None
@@ -49,5 +50,7 @@ class Text:
         if self._histograms is None:
             from ebpm.output.histograms import Histograms
 
-            self._histograms = Histograms(self._stream, colour=self._colour)
+            self._histograms = Histograms(
+                self._stream, colour=self._colour, timestamps=self._timestamps
+            )
         self._histograms.write(batch)

@@ -64,22 +64,9 @@ def binary_and_function(name: str, options: Mapping[str, object]) -> tuple[str, 
 
 def functions_of(binary: str) -> list[str]:
     """List the functions in a binary's symbol tables; none where it cannot be read."""
-    try:
-        from elftools.common.exceptions import ELFError
-        from elftools.elf.elffile import ELFFile
-        from elftools.elf.sections import SymbolTableSection
-    except ImportError:
-        return []
-    try:
-        with open(binary, "rb") as file:
-            found: set[str] = set()
-            for table in ELFFile(file).iter_sections():
-                if isinstance(table, SymbolTableSection):
-                    symbols = table.iter_symbols()
-                    found |= {one.name for one in symbols if one["st_info"]["type"] == "STT_FUNC"}
-            return sorted(found - {""})
-    except (OSError, ELFError, ValueError, UnicodeDecodeError):
-        return []
+    from ebpm.symbols.elf import function_names
+
+    return function_names(binary)
 
 
 def target_of(section: str, options: Mapping[str, object]) -> str:

@@ -11,7 +11,9 @@ import struct
 
 from ebpm.btf import layout as kinds
 from ebpm.btf.layout import Layout, Member
+from ebpm.errors import MapUnreadable
 from ebpm.event import Batch, Source
+from ebpm.runtime.libbpf.binding import LibbpfError
 from ebpm.runtime.libbpf.contents import Contents
 
 TYPE_CHECKING = False
@@ -80,12 +82,22 @@ class Sampler:
         return True
 
     def read(self) -> Iterator[Batch]:
-        """Read all entries now. A batch is valid until the next is asked for."""
-        entries = self._entries
-        for count, keys, values in entries.read(take=self._clear):
-            data = self._apart_records if self._apart else self._records
-            records = data(count, keys, values)
-            size = self._size
+        """Read all entries now. A batch is valid until the next is asked for.
+
+        Raises:
+            MapUnreadable: the kernel refuses.
+        """
+        make = self._apart_records if self._apart else self._records
+        chunks = self._entries.read(take=self._clear)
+        size = self._size
+        while True:
+            try:
+                chunk = next(chunks, None)
+            except LibbpfError as error:
+                raise MapUnreadable(f"map {self.source.name}: {error.strerror}") from None
+            if chunk is None:
+                return
+            records = make(*chunk)
             yield Batch(self.source, records, 0, size, size, len(records) // size)
 
     def _records(self, count: int, keys: bytes, values: bytes) -> bytearray:

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from typing import Any, BinaryIO
 
 _FUNCTIONS = (2, 10)  # STT_FUNC, STT_GNU_IFUNC
+_DAMAGED = (  # what pyelftools raises besides its own error
+    *(struct.error, ValueError, LookupError, TypeError, AttributeError, AssertionError),
+    *(OSError, OverflowError, RecursionError, MemoryError),
+)
 _MOST = 2_000_000  # symbols: more than any program has
 _BINDINGS = {1: 0, 2: 1, 0: 2}  # the order of preference: global, weak, local
 
@@ -42,10 +46,8 @@ class ElfSymbols:
             table = elf.get_section_by_name(".symtab")
             self.stripped = table is None
             self.names = Names(_functions(elf, table or elf.get_section_by_name(".dynsym")))
-        except (ELFError, struct.error, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ELFError, *_DAMAGED) as error:
             raise ValueError(f"not an ELF file that can be read: {error}") from None
-        except (OSError, IndexError, UnicodeError, RecursionError, MemoryError) as error:
-            raise ValueError(f"a damaged ELF file: {error}") from None
 
     def find(self, offset: int, before: int = 0) -> tuple[str, int] | None:
         """Give the function at an offset in the file, and how far into it that is.
@@ -121,19 +123,18 @@ def open_regular(path: str) -> BinaryIO | None:
     return os.fdopen(fd, "rb")
 
 
-def nearest_functions(path: str, name: str, count: int = 3) -> list[str]:
-    """Name the functions of a program or library that are most like a name; best first.
-
-    For the error of a uprobe that finds no such function; nothing where the file cannot be read.
-    """
-    from difflib import get_close_matches
+def function_names(path: str) -> list[str]:
+    """List the functions that a program's or library's tables name; none if it cannot be read."""
+    from elftools.common.exceptions import ELFError
+    from elftools.elf.elffile import ELFFile
 
     file = open_regular(path)
     if file is None:
         return []
     with file:
         try:
-            known = ElfSymbols(file).names
-        except ValueError:
+            elf = ELFFile(file)
+            tables = [elf.get_section_by_name(name) for name in (".symtab", ".dynsym")]
+            return sorted({name for table in tables for _, _, name in _functions(elf, table)})
+        except (ELFError, *_DAMAGED):
             return []
-    return get_close_matches(name, known.all(), count, 0.6)

@@ -35,7 +35,3 @@ class Names:
         if size and address >= start + size:
             return None
         return self._names[at], start
-
-    def all(self) -> list[str]:
-        """List the names in the order of their places."""
-        return list(self._names)

@@ -604,6 +604,32 @@ def test_timestamps_are_dates_and_times(ebpm: Ebpm, sigsnoop: str) -> None:
     assert re.fullmatch(r"[-\d]{10}T[:\d]{8}\.\d{6}[+-]\d\d:\d\d", line["time"])
 
 
+def attached(pid: int) -> bool:
+    """Whether a process holds a link of BPF."""
+    found = set()
+    for name in os.listdir(f"/proc/{pid}/fd"):
+        try:
+            found.add(os.readlink(f"/proc/{pid}/fd/{name}"))
+        except OSError:
+            continue
+    return "anon_inode:bpf_link" in found
+
+
+def test_ctrl_c_ends_with_a_last_reading(ebpm: Ebpm, samples: str) -> None:
+    process = ebpm.start("run", "--interval", "1h", "--json", samples, "--target_pid", ME)
+    deadline = time.monotonic() + 20
+    while not attached(process.pid) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    time.sleep(0.1)  # its signals are handled by now
+    with pytest.raises(ProcessLookupError):
+        os.getpgid(4194000)
+    process.send_signal(signal.SIGINT)
+    out, err, status = end(process)
+    assert (err, status) == ("", 130)
+    counts = {one["key"]["number"]: one["value"] for one in map(json.loads, out.splitlines())}
+    assert counts[4194000] == {"count": 1, "last": 4194000}
+
+
 # --- stack traces --------------------------------------------------------------------------------
 
 

@@ -116,6 +116,15 @@ def test_the_members_of_a_key_stand_in_its_line() -> None:
     assert pipe.text().startswith("key =  7 a\\x1bb\n\n     (unit)")
 
 
+def test_with_timestamps_a_line_says_when() -> None:
+    pipe = Pipe()
+    text = Text(pipe, timestamps=True)
+    text.write(batch_of(Source("hists", HIST, LOG2), record(1, b"a", 1, 0, 0)))
+    first, second, *_ = pipe.text().splitlines()
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:]{8}\.\d{6}[+-]\d\d:\d\d", first)
+    assert second == "key =  1"
+
+
 def test_a_table_gets_its_header_again_after_a_histogram() -> None:
     pipe = Pipe()
     text = Text(pipe)

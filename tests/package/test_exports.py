@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,8 +12,8 @@ from ebpm.btf.decode import reader
 from ebpm.errors import InvalidObject
 from ebpm.package.bare import from_object
 from ebpm.package.describe import ObjectFacts, describe
-from ebpm.package.exports import export_layout, export_type, inferred_types
-from ebpm.package.model import ExportMember, ExportType, ObjectFile
+from ebpm.package.exports import export_layout, export_type, inferred_types, with_samples
+from ebpm.package.model import ExportMember, ExportType, MapSpec, ObjectFile, Package, Sample
 from tests import sources
 from tests.strategies import pack
 from tests.synthetic import EXEC, Rel, Sec, Sym, Types, elf, instruction
@@ -322,3 +323,16 @@ char LICENSE[] SEC("license") = "GPL";
     assert facts.btf.find(4, "list_head")
     assert facts.btf.size(facts.btf.find(4, "list_head") or 0) == 16
     assert inferred_types(facts) == {}
+
+
+def test_where_each_map_must_say_that_it_reports_a_sampled_one_does() -> None:
+    sample = Sample(interval=1000)
+    maps = (
+        MapSpec(name="a", ident="a", sample=sample),
+        MapSpec(name="b", ident="b", sample=sample, export="no_export"),
+        MapSpec(name="c", ident="c"),
+    )
+    package = Package(name="t", object_name="t_bpf", maps=maps)
+    assert with_samples(package) is package
+    several = with_samples(replace(package, multiple_exports=True))
+    assert [one.export for one in several.maps] == ["default", "no_export", None]

@@ -15,6 +15,7 @@ import pytest
 
 from ebpm.btf import layout as kinds
 from ebpm.btf.layout import Layout, Member
+from ebpm.errors import MapUnreadable
 from ebpm.package.model import MapSpec, Package
 from ebpm.runtime.libbpf.binding import LibbpfError, Map
 from ebpm.runtime.libbpf.contents import Contents
@@ -288,6 +289,19 @@ def fill(library: Any, fd: int, count: int) -> None:
     update.restype = ctypes.c_int
     held = ctypes.c_uint32(count)
     assert update(fd, keys, bytes(16 * count), ctypes.byref(held), None) == 0
+
+
+@kernel
+def test_a_map_that_cannot_be_read_is_an_error(
+    program: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def call(self: Map, name: str, *arguments: object) -> int:
+        raise LibbpfError(errno.EACCES, name, "Permission denied")
+
+    with running(only(program("samples"), "counts"), interval=FAR) as session:
+        monkeypatch.setattr(Map, "call", call)
+        with pytest.raises(MapUnreadable, match="map counts: Permission denied"):
+            rest(session)
 
 
 # --- sums ----------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ebpm.symbols import process as module
-from ebpm.symbols.elf import ElfSymbols, nearest_functions
+from ebpm.symbols.elf import ElfSymbols, function_names
 from ebpm.symbols.frame import Frame
 from ebpm.symbols.process import Processes, read_mappings
 from ebpm.symbols.symbolizer import Symbolizer
@@ -320,12 +320,16 @@ def test_without_cppfilt_names_stay_as_they_are(
 
 
 @compiled
-def test_the_functions_most_like_a_name_are_named(stackee: Compile) -> None:
-    program = str(stackee(*KINDS["static-pie"]))
-    assert nearest_functions(program, "plian") == ["plain"]
-    assert nearest_functions("/nonexistent", "plain") == []
-    assert nearest_functions(str(ROOT / "README.md"), "plain") == []
-    assert nearest_functions("/dev/zero", "plain") == []
+def test_the_functions_of_a_file_are_listed_with_all_their_names(stackee: Compile) -> None:
+    assert {"plain", MANGLED, "_start"} <= set(function_names(str(stackee(*KINDS["static-pie"]))))
+    with open("/proc/self/maps") as maps:
+        libc = next(line.split()[-1] for line in maps if "/libc.so" in line or "/libc-" in line)
+    assert {"getpid", "__getpid"} <= set(function_names(libc))  # two names of one place
+
+
+@pytest.mark.parametrize("path", ["/nonexistent", "/dev/zero", "/proc/self/maps", "/tmp"])
+def test_what_is_no_program_has_no_functions(path: str) -> None:
+    assert function_names(path) == []
 
 
 @compiled

@@ -140,7 +140,12 @@ def _attach_error(
     reason = log.last() or error.strerror
     if error.errno == errno.EEXIST or error.errno == errno.EBUSY:
         reason = f"{reason}: somebody else is attached there"
-    return AttachFailed(f"{plan.name}: program {one.name!r} at {one.section}: {reason}")
+    hint = None
+    if word in ("tp", "tracepoint") and error.errno == errno.EACCES:
+        reason = "the program reads further than the record of that tracepoint goes"
+        target = one.section.partition("/")[2]
+        hint = f"its fields are in {tracefs()}/events/{target}/format; another may have them all"
+    return AttachFailed(f"{plan.name}: program {one.name!r} at {one.section}: {reason}", hint=hint)
 
 
 def lacking_feature(one: ProgramPlan, library: Libbpf) -> str | None:

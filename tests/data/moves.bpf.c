@@ -48,4 +48,8 @@ int on_nothing(void *ctx) { return report(6); }
 SEC("kprobe")
 int on_kernel(void *ctx) { return report(7); }
 
+/* reads what system calls of one argument do not have */
+SEC("tracepoint/syscalls/sys_enter_mmap")
+int on_many(struct trace_event_raw_sys_enter *ctx) { return report(ctx->args[5] ? 8 : 9); }
+
 char LICENSE[] SEC("license") = "GPL";

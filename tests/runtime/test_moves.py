@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from ebpm.cli.hooks import move_hooks
-from ebpm.errors import HookNotFound, InvalidPackage, InvalidParameter, UsageError
+from ebpm.errors import AttachFailed, HookNotFound, InvalidPackage, InvalidParameter, UsageError
 from ebpm.package.model import Package, ProgramSpec
 from ebpm.runtime.planner import make_plan
 from ebpm.runtime.session import Session
@@ -98,6 +98,14 @@ def test_a_new_hook_that_is_not_there_gets_the_nearest(
         start(moved(program("moves"), **{name: hook}))
     assert hook in caught.value.message
     assert said in caught.value.hint
+
+
+def test_a_program_that_reads_further_than_the_new_record_says_so(program: Build) -> None:
+    with pytest.raises(AttachFailed) as caught:
+        start(moved(program("moves"), on_many="tracepoint/syscalls/sys_enter_getpgid"))
+    assert "'on_many' at tracepoint/syscalls/sys_enter_getpgid" in caught.value.message
+    assert "reads further than the record of that tracepoint goes" in caught.value.message
+    assert "/events/syscalls/sys_enter_getpgid/format" in caught.value.hint
 
 
 def test_a_program_of_another_context_is_refused_before_anything_is_loaded(

@@ -46,6 +46,7 @@ def plan(*variables: VariablePlan, **fields: object) -> Plan:
         "poll_timeout": 100,
         "usdt_spec_size": 0,
         "trims": False,
+        "printk": False,
     }
     return Plan(variables=list(variables), **{**given, **fields})  # type: ignore[arg-type]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 import pytest
 
-from ebpm.cli.commands import app
+from ebpm.cli.commands import COMMANDS, app
 from ebpm.cli.view import size_text
 from tests.conftest import ROOT, Ebpm
 
@@ -45,7 +45,13 @@ def test_the_version_is_told(ebpm: Ebpm) -> None:
 
 def test_every_command_is_described_and_has_an_example_or_its_words(ebpm: Ebpm) -> None:
     out = ebpm.run("--help").stdout
-    for name, command in app.commands.items():
+    context = click.Context(app)
+    for name in app.list_commands(context):
+        command = app.get_command(context, name)
+        assert command is not None
+        assert command.name == name
+        if name in COMMANDS:
+            assert command.get_short_help_str(200) == COMMANDS[name][1]
         assert re.search(rf"^  {name}\b", out, re.MULTILINE)
         assert command.help
         for parameter in command.params:

@@ -46,7 +46,6 @@ def plan(*variables: VariablePlan, **fields: object) -> Plan:
         "poll_timeout": 100,
         "usdt_spec_size": 0,
         "trims": False,
-        "printk": False,
     }
     return Plan(variables=list(variables), **{**given, **fields})  # type: ignore[arg-type]
 

@@ -164,13 +164,23 @@ def ingest(root: str, chunks: Iterable[bytes], digest: str, size: int) -> None:
 
 
 def keep(file: BinaryIO, temporary: str, path: str) -> None:
-    """Give a blob that is complete and right its name, in a way that outlasts a power cut."""
+    """Give a blob that is complete and right its name, which :func:`settle` makes last."""
     file.flush()
     os.fchmod(file.fileno(), 0o444)
     os.fsync(file.fileno())
     os.makedirs(os.path.dirname(path), exist_ok=True)
     os.rename(temporary, path)
-    sync_folder(os.path.dirname(path))
+
+
+def settle(root: str) -> None:
+    """Make all blobs that were kept last through a power cut, once, before anything names them."""
+    for algorithm in _LENGTHS:
+        try:
+            sync_folder(f"{root}/blobs/{algorithm}")
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise unusable(root, error) from None
 
 
 class Hashed:

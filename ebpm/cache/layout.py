@@ -238,6 +238,7 @@ class Layout:
     ) -> None:
         """Write the index, each new name ahead of it; the caller holds the lock."""
         complete = is_complete(self.root)
+        blobs.settle(self.root)
         change(self.root)
         if self._journal:
             for one in gone:

@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 R = TypeVar("R")
 
-_WORKERS = 4
+_WORKERS = 6
 _GRACE = 1.0  # seconds that the others have to stop after an error
 
 

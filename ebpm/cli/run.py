@@ -123,7 +123,7 @@ class _Run:
                 libbpf=self.config.libbpf,
                 pin=bool(self.options["pin"]),
                 show_log=show,
-                interval=self.options["interval"],
+                interval=self.options["interval"] or outlet.interval,
                 per_cpu=bool(self.options["per_cpu"]),
                 types=types,
             ) as session:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from ebpm.symbols.symbolizer import Symbolizer
 
 
+_FOLDED_INTERVAL = 1.0
+
+
 class Outlet:
     """The sink of a run: passes batches on, and knows what is left to do at the end.
 
@@ -96,6 +99,11 @@ class Outlet:
 
             text = StackText(self._stream, self._symbols, timestamps=timestamps)
         return Text(self._stream, colour=colour, timestamps=timestamps, stacks=text)
+
+    @property
+    def interval(self) -> float | None:
+        """Seconds between readings of sampled maps: stacks get names while processes live."""
+        return _FOLDED_INTERVAL if self._folded is not None and self._shown is None else None
 
     def write(self, batch: Batch) -> None:
         """Take the records of a batch."""

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from ebpm.event import EVENTS
 from ebpm.output.escape import escape
-from ebpm.output.trace import Trace
+from ebpm.output.trace import Trace, entry_count
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ebpm.btf.decode import Buffer
     from ebpm.event import Batch
     from ebpm.output.trace import Frame, Symbols
 
@@ -43,13 +44,21 @@ class Folded:
                 trace = Trace(source, record, self._symbols)
                 self._add(_line(trace), trace.count)
                 continue
-            key = source.name, bytes(record[: self._key_size(batch)])
+            self._set(batch, record)
+
+    def _set(self, batch: Batch, record: Buffer) -> None:
+        """Count an entry as it stands now, under the names that it had when it was first seen.
+
+        By the next reading the process may be gone.
+        """
+        source = batch.source
+        key = source.name, bytes(record[: self._key_size(batch)])
+        known = self._entries.get(key)
+        if known is not None:
+            self._entries[key] = known[0], entry_count(source.read(record, 0))
+        elif len(self._entries) < _MOST:
             trace = Trace(source, record, self._symbols)
-            known = self._entries.get(key)
-            # The line is that of the first reading: by the last one the process may be gone.
-            line = known[0] if known else _line(trace)
-            if known or len(self._entries) < _MOST:
-                self._entries[key] = line, trace.count
+            self._entries[key] = _line(trace), trace.count
 
     def totals(self) -> dict[str, int]:
         """Give the stacks, folded, with their counts; in the order of their names."""

@@ -64,7 +64,7 @@ class Trace:
             self.user = symbols.user(self.pid if self.pid is not None else -1, user)
         else:
             self.kernel, self.user = _bare(kernel), _bare(user)
-        self.count = 1 if source.form == EVENTS else _count(value["value"])
+        self.count = 1 if source.form == EVENTS else entry_count(value)
 
     def _number(self, role: str, names: dict[str, str]) -> int | None:
         found = self.fields.get(names.get(role, ""))
@@ -107,11 +107,11 @@ def _addresses(source: Source, fields: dict[str, Any], role: str) -> list[int]:
     return stack[:length]
 
 
-def _count(value: dict[str, Any]) -> int:
-    """Find the number that says how often: by its name, else the first of the value."""
+def entry_count(entry: dict[str, Any]) -> int:
+    """Find the number of an entry that says how often: by its name, else the value's first."""
     numbers = {
         name: one
-        for name, one in value.items()
+        for name, one in entry["value"].items()
         if isinstance(one, int) and not isinstance(one, bool)
     }
     for name in _COUNTS:

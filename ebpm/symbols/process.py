@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import os
 import time
+from bisect import bisect_right
 
 from ebpm.symbols.elf import ElfSymbols, debug_files, open_regular
 from ebpm.symbols.frame import Frame
@@ -18,11 +19,13 @@ from ebpm.symbols.perfmap import PerfMap
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import BinaryIO
 
 VDSO = "[vdso]"
 _PROCESSES, _FILES = 1024, 128  # kept
-_REREAD = 0.1  # seconds: the mappings are read again at most so often
+_FRAMES = 65536  # kept of each process
+_REREAD, _OLD = 0.1, 10.0  # seconds: mappings are read again at most so often, at least so often
 _MAPPING_LIMIT = 1 << 20  # bytes of a vdso
 
 
@@ -66,9 +69,11 @@ class Process:
     def __init__(self, pid: int, identity: tuple[int, ...]) -> None:
         self.pid = pid
         self.identity = identity
-        self.mappings: list[Mapping] = []
+        self.mappings: list[Mapping] = []  # in the order of their addresses
+        self.frames: dict[tuple[int, bool], Frame] = {}  # of files, which stay as they are
         self.vdso: ElfSymbols | None = None
         self._read_at = -_REREAD
+        self._starts: list[int] = []
         own, user = _status(pid)
         self.perf_map = PerfMap(f"/proc/{pid}/root/tmp/perf-{own}.map", user)
         self.refresh()
@@ -84,8 +89,16 @@ class Process:
                 mappings = read_mappings(file.read())
         except OSError:
             return False
-        self.mappings = mappings or self.mappings  # a process that is ending has none
+        if mappings:  # a process that is ending has none
+            self.mappings = mappings
+            self._starts = [one.start for one in mappings]
+            self.frames = {}
         return True
+
+    @property
+    def old(self) -> bool:
+        """Whether its mappings were read long ago."""
+        return time.monotonic() - self._read_at > _OLD
 
     def mapping(self, address: int) -> Mapping | None:
         """Find what is mapped at an address, looking again if it is new."""
@@ -95,7 +108,9 @@ class Process:
         return found
 
     def _mapping(self, address: int) -> Mapping | None:
-        return next((one for one in self.mappings if one.start <= address < one.end), None)
+        at = bisect_right(self._starts, address) - 1
+        found = self.mappings[at] if at >= 0 else None
+        return found if found is not None and address < found.end else None
 
     def open(self, mapping: Mapping) -> BinaryIO | None:
         """Open the file of a mapping: the one that was mapped, if that can still be had."""
@@ -130,12 +145,28 @@ class Processes:
         self._files: dict[tuple[int, int, int, int], ElfSymbols | None] = {}
         self._by_mapping: dict[tuple[int, str, int], ElfSymbols | None] = {}
 
-    def frame(self, pid: int, address: int, *, returns: bool) -> Frame:
-        """Name an address of a process; ``returns`` says that the code before it made a call."""
+    def frames(self, pid: int, addresses: Sequence[int]) -> list[Frame]:
+        """Name a stack of a process, whose addresses but the first are those calls return to."""
         process = self.process(pid)
-        mapping = process.mapping(address - returns) if process else None
-        if process is None or mapping is None:
+        return [self.frame(process, one, returns=at > 0) for at, one in enumerate(addresses)]
+
+    def frame(self, process: Process | None, address: int, *, returns: bool) -> Frame:
+        """Name an address of a process; ``returns`` says that the code before it made a call."""
+        if process is None:
             return Frame(address)
+        mapping = process.mapping(address - returns)  # which may find that the process has changed
+        if mapping is None:
+            return Frame(address)
+        known = process.frames.get((address, returns))
+        if known is None:
+            known = self._frame(process, mapping, address, returns=returns)
+            if mapping.path == VDSO or mapping.file:
+                if len(process.frames) >= _FRAMES:
+                    process.frames.clear()
+                process.frames[address, returns] = known
+        return known
+
+    def _frame(self, process: Process, mapping: Mapping, address: int, *, returns: bool) -> Frame:
         if mapping.path == VDSO:
             symbols = self._vdso(process, mapping)
             return _in_file(address, mapping, symbols, returns=returns)
@@ -158,6 +189,8 @@ class Processes:
             return known
         if known is None or known.identity != identity:
             known = Process(pid, identity)
+        elif known.old:
+            known.refresh()
         self._processes[pid] = known  # the last one used is the last to go
         if len(self._processes) > _PROCESSES:
             del self._processes[next(iter(self._processes))]

@@ -32,10 +32,7 @@ class Symbolizer:
 
     def user(self, pid: int, addresses: Sequence[int]) -> list[Frame]:
         """Name a stack of a process, innermost first."""
-        frames = [
-            self._processes.frame(pid, one, returns=at > 0) for at, one in enumerate(addresses)
-        ]
-        return self._demangled(frames)
+        return self._demangled(self._processes.frames(pid, addresses))
 
     @property
     def kernel_hidden(self) -> bool:

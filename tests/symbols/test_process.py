@@ -66,7 +66,7 @@ def running(*command: str | Path) -> Iterator[tuple[int, int, int]]:
 
 
 def frame(pid: int, address: int, processes: Processes | None = None) -> Frame:
-    return (processes or Processes()).frame(pid, address, returns=False)
+    return (processes or Processes()).frames(pid, [address])[0]
 
 
 KINDS = {
@@ -216,10 +216,9 @@ def test_what_a_call_returns_to_belongs_to_the_function_that_made_it() -> None:
     libc = ctypes.CDLL(None)
     address = ctypes.cast(libc.getppid, ctypes.c_void_p).value
     assert address
-    processes = Processes()
-    before = processes.frame(os.getpid(), address, returns=True)
-    assert before.symbol != "getppid"
-    assert processes.frame(os.getpid(), address + 1, returns=True).symbol == "getppid"
+    first, second, third = Processes().frames(os.getpid(), [address, address, address + 1])
+    assert (first.symbol, third.symbol) == ("getppid", "getppid")
+    assert second.symbol != "getppid"
 
 
 def test_an_address_that_is_not_mapped_is_only_an_address() -> None:

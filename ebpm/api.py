@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import builtins
 import os
-import sys
 
 from ebpm.cache import blobs, refs
 from ebpm.cache.derived import Derived
@@ -12,7 +11,7 @@ from ebpm.config import Config
 from ebpm.errors import IntegrityError, NotFound, TargetNotFound
 from ebpm.runtime import kernel
 from ebpm.runtime.plan import Plan
-from ebpm.target import LAYOUT, NAME, REMOTE, STDIN, URL, Target, parse_target
+from ebpm.target import LAYOUT, NAME, REMOTE, Target, parse_target
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,9 +31,7 @@ if TYPE_CHECKING:
     from ebpm.plainjson import Json
     from ebpm.registry.client import RegistryClient
     from ebpm.runtime.session import Session
-
-_SOURCE_SUFFIX = ".bpf.c"
-_DOWNLOAD_LIMIT = 256 << 20
+    from ebpm.sources import Sources
 
 
 # --- the public ones -----------------------------------------------------------------------------
@@ -74,7 +71,8 @@ def open(  # noqa: A001  # ebpm.open, as it is called
 
     settings = config or Config()
     one = package.object_for(host_platform())
-    return Session(make_plan(package, one), one.data, values, libbpf=settings.libbpf)
+    btf = _types(settings, None) or _other_types(settings, package, one.data)
+    return Session(make_plan(package, one), one.data, values, libbpf=settings.libbpf, btf=btf)
 
 
 def build(source: str | Path, *, config: Config | None = None) -> Package:
@@ -132,6 +130,8 @@ class Workspace:
         self._log = log
         self.warn = warn
         self._client: RegistryClient | None = None
+        self.form: str | None = None  # of what is no artifact: one of ebpm.sources.TYPES
+        self.no_cache = False  # whether to download again what is kept
 
     # --- places ----------------------------------------------------------------------------------
 
@@ -233,12 +233,19 @@ class Workspace:
         return self._from_indexes(target)
 
     def _from_indexes(self, target: Target) -> tuple[Source, Descriptor]:
-        """Look a name up in each configured index, in their order; then among what ebpm brings.
+        """Look a name up below HTTP bases, in each index, and then among what ebpm brings.
 
         An index that was never fetched is only a place in a registry, which is asked.
         """
         from ebpm.index.resolve import find
+        from ebpm.package.artifact import pack
 
+        for base in self.config.http_bases:
+            try:
+                package = self.sources().from_base(base, target, fresh=self.no_cache)
+            except NotFound:
+                continue
+            return pack(package, default=host_platform(), created=self.config.source_date)
         name, _, tag = target.full_name.partition(":")
         indexes = {one.base: one for one in self.indexes()}
         for base in (one.rstrip("/") for one in self.config.indexes):
@@ -273,7 +280,7 @@ class Workspace:
             return f"the store has {', '.join(near)}"
         if near := nearest(self.indexes(), name.partition(":")[0]):
             return f"did you mean {' or '.join(near)}? `ebpm search` finds more"
-        if self.config.indexes:
+        if self.config.indexes or self.config.http_bases:
             return "neither the store nor the configured indexes know it"
         return "build it with `ebpm build`, or pull it with `ebpm pull HOST/NAME:TAG`"
 
@@ -291,31 +298,37 @@ class Workspace:
 
     def read(self, target: Target) -> Package:
         """Read a package from a file, a source, standard input or a URL."""
-        from pathlib import Path
+        return self.sources().read(target, form=self.form, fresh=self.no_cache)
 
-        from ebpm.package.files import parse_package, read_package
+    def sources(self) -> Sources:
+        """Get at what is no artifact."""
+        from ebpm.sources import Sources
 
-        if target.kind == STDIN:
-            return parse_package(sys.stdin.buffer.read(_DOWNLOAD_LIMIT), "standard input")
-        if target.kind == URL:
-            return parse_package(self._download(target.text), target.text)
-        path = Path(target.text)
-        if path.is_dir() or path.name.endswith(_SOURCE_SUFFIX):
+        def compile_source(path: Path) -> Package:
             return self.build(path, architectures=[host_platform().architecture]).package
-        return read_package(path)
 
-    def _download(self, url: str) -> bytes:
-        return self.client().download(url, _DOWNLOAD_LIMIT)
+        return Sources(self.client, self.config.cache, compile_source, self.warn)
 
     # --- running ---------------------------------------------------------------------------------
 
-    def prepare(self, target: Target, *, refresh: bool = False) -> tuple[Plan, bytes]:
-        """Get the plan and the object to run; from the store, nothing is parsed a second time.
+    def prepare(
+        self, target: Target, *, refresh: bool = False, btf: str | None = None
+    ) -> tuple[Plan, bytes, str | None]:
+        """Get what to run; from the store, nothing is parsed a second time.
 
         What is damaged in the store is fetched again, where it came out of a registry.
+
+        Args:
+            target: what was asked for.
+            refresh: ask the registry even if the store knows the reference.
+            btf: a file with the kernel's types, instead of those that the kernel has.
+
+        Returns:
+            the plan, the object, and the path of types to relocate against if not the kernel's.
         """
+        btf = _types(self.config, btf)
         try:
-            return self._prepare(target, refresh)
+            return self._prepare(target, refresh, btf)
         except IntegrityError as error:
             if target.kind != REMOTE or self.config.offline:
                 raise
@@ -323,26 +336,31 @@ class Workspace:
                 raise
             if self.warn:
                 self.warn(f"{error.message}; it was fetched again")
-            return self._prepare(target, refresh)
+            return self._prepare(target, refresh, btf)
 
-    def _prepare(self, target: Target, refresh: bool) -> tuple[Plan, bytes]:
-        if target.kind in (NAME, REMOTE) and not refresh and (ready := self._kept(target)):
-            return ready
+    def _prepare(
+        self, target: Target, refresh: bool, btf: str | None
+    ) -> tuple[Plan, bytes, str | None]:
+        whole = btf is not None or os.access(self.config.kernel_btf, os.R_OK)
+        kept = target.kind in (NAME, REMOTE) and not refresh and whole
+        if kept and (ready := self._kept(target)):
+            return *ready, btf
         from ebpm.runtime.planner import make_plan
 
+        digest = None
         if target.kind in (LAYOUT, REMOTE, NAME):
             from ebpm.package.artifact import unpack
 
             source, root = self.locate(target, refresh=refresh)
-            package = unpack(source, root, [host_platform()])
-            one = package.object_for(host_platform())
-            plan = make_plan(package, one)
-            derived = Derived(self.config.cache)
-            derived.write("plans", _plan_key(str(root.digest)), plan.dump().encode())
-            return plan, one.data
-        package = self.read(target)
+            package, digest = unpack(source, root, [host_platform()]), str(root.digest)
+        else:
+            package = self.read(target)
         one = package.object_for(host_platform())
-        return make_plan(package, one), one.data
+        plan = make_plan(package, one)
+        if digest:
+            derived = Derived(self.config.cache)
+            derived.write("plans", _plan_key(digest), plan.dump().encode())
+        return plan, one.data, btf or _other_types(self.config, package, one.data)
 
     def types_for(self, plan: Plan, data: bytes) -> bytes | None:
         """Get the part of this kernel's BTF that an object needs; made once, then kept.
@@ -518,6 +536,26 @@ class Workspace:
         reference = str(Reference.parse(name))
         copy(place, root, self.store(), reference)
         return reference
+
+
+def _types(config: Config, path: str | None) -> str | None:
+    """Find the types of the kernel that the user gives: by an option, or BTF_FILE_PATH."""
+    path = path or config.btf
+    if path is None:
+        return None
+    from ebpm.runtime import kernelbtf
+
+    return kernelbtf.given_types(path, kernelbtf.running_kernel())
+
+
+def _other_types(config: Config, package: Package, data: bytes) -> str | None:
+    """Find types for a kernel that has none; None for one that has them."""
+    if os.access(config.kernel_btf, os.R_OK):
+        return None
+    from ebpm.runtime import kernelbtf
+
+    names = kernelbtf.running_kernel()
+    return kernelbtf.other_types(package.btfs, data, config.kernel_btf, names)
 
 
 def _store_name(layout: Layout | Archive, entry: Descriptor) -> str:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+_HTTP = ("http://", "https://")
 _KEYS = {
     "indexes": list,
     "plain_http": list,
@@ -53,7 +54,13 @@ class Config:
         self.libbpf = self.get("EBPM_LIBBPF")
         self.clang = self.get("EBPM_CLANG")
         self.ca_file = self.get("SSL_CERT_FILE") or self._path(settings.get("ca_file"))
-        self.indexes: list[str] = settings.get("indexes", [])
+        places: list[str] = settings.get("indexes", [])
+        self.indexes = [one for one in places if not one.startswith(_HTTP)]
+        bases = [one for one in places if one.startswith(_HTTP)]
+        eunomia = self.get("EUNOMIA_REPOSITORY")
+        self.http_bases = [eunomia, *bases] if eunomia else bases
+        self.btf = self.get("BTF_FILE_PATH")
+        self.kernel_btf = self.get("EBPM_KERNEL_BTF") or "/sys/kernel/btf/vmlinux"
         self.plain_http: list[str] = settings.get("plain_http", [])
         self.mirrors: list[dict[str, str]] = settings.get("mirrors", [])
 

@@ -139,13 +139,17 @@ class InvalidBtf(InvalidObject):
 
 
 class WasmModule(InvalidPackage):
-    """A Wasm module with a user-space part of its own, where a package was expected."""
+    """A Wasm module with a user-space part of its own, where a package was expected.
+
+    ``embedded`` is the eBPF object in it, where one was found.
+    """
 
     code = "wasm-module"
     hint = (
         "run the module with eunomia-bpf's ecli or wasm-bpf; "
         "`ebpm convert FILE.wasm TOOL.bpf.o` takes the eBPF object out of it, which ebpm runs"
     )
+    embedded: bytes | None = None
 
 
 class InvalidManifest(EbpmError):

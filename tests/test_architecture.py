@@ -40,7 +40,8 @@ ALLOWED = {
     "runtime": {"package", "btf", "event", "symbols"},
     "places": {"cache", "oci", "registry", "target"},
     "artifacts": {"api", "cache", "oci", "places", "registry", "target"},
-    "api": {"index", "places"}
+    "sources": {"cache", "package", "registry", "target"},
+    "api": {"index", "places", "sources"}
     | {"build", "cache", "config", "oci", "package", "registry", "runtime", "target"},
     "mirror": {"api", "artifacts", "cache", "oci", "places", "target"},
     "catalogue": {"api", "cache", "index", "oci", "package", "target"},
@@ -48,7 +49,7 @@ ALLOWED = {
     "testing": {"api", "oci", "output", "package", "runtime", "target"},
     "cli": {"api", "btf", "build", "cache", "check", "config", "event", "oci", "output", "package"}
     | {"artifacts", "catalogue", "index", "mirror", "places", "registry", "runtime", "symbols"}
-    | {"scaffold", "target", "testing"},
+    | {"scaffold", "sources", "target", "testing"},
 }
 COMMON = {"errors", "plainjson"}
 LONGEST_MODULE, LONGEST_FUNCTION = 400, 60

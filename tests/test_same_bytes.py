@@ -44,7 +44,7 @@ def stored(work: Path) -> Descriptor:
 
 
 def prepared(target: Target = NAME) -> tuple[str, bytes]:
-    plan, data = Workspace().prepare(target)
+    plan, data, _ = Workspace().prepare(target)
     return plan.dump(), data
 
 

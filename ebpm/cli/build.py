@@ -7,8 +7,9 @@ from pathlib import Path
 import click
 
 from ebpm.api import Workspace, host_platform
+from ebpm.cli.report import warn
 from ebpm.cli.view import show_json, size_text
-from ebpm.package.files import FORMATS, write_composed, write_skeleton
+from ebpm.package.files import FORMATS, write_bundle, write_composed, write_skeleton
 from ebpm.package.model import ObjectFile, Package
 
 
@@ -29,6 +30,13 @@ from ebpm.package.model import ObjectFile, Package
 @click.option("--cflag", "cflags", multiple=True, metavar="FLAG", help="For the compiler; repeat.")
 @click.option("--vmlinux", metavar="FILE|host", help="Kernel types instead of those ebpm brings.")
 @click.option("--clang", metavar="PATH", help="Compiler.  [default: ziglang's, else clang]")
+@click.option(
+    "--btfgen",
+    multiple=True,
+    metavar="[KERNEL=]FILE",
+    help="Add the types of a kernel that has none, trimmed: a .btf file or a folder of BTFhub's "
+    "archive, or host; repeat. Also writes NAME.tar.",
+)
 @click.option("--version", metavar="VERSION", help="The tool's version.  [default: its @version]")
 @click.option("--json", "as_json", is_flag=True, help="Print what was made as JSON.")
 def build(
@@ -41,6 +49,7 @@ def build(
     cflags: tuple[str, ...],
     vmlinux: str | None,
     clang: str | None,
+    btfgen: tuple[str, ...],
     version: str | None,
     as_json: bool,
 ) -> None:
@@ -64,9 +73,10 @@ def build(
     if made.warnings:
         click.echo(made.warnings, nl=False, err=True)
     folder = output or (source if source.is_dir() else source.parent)
-    written = write_files(made.package, folder, form)
+    package = _with_types(made.package, btfgen) if btfgen else made.package
+    written = write_files(package, folder, form)
     if tag:
-        workspace.keep(made.package, tag)
+        workspace.keep(package, tag)
     if as_json:
         show_json(
             "build",
@@ -85,6 +95,17 @@ def build(
         click.echo(f"tagged {tag}")
 
 
+def _with_types(package: Package, arguments: tuple[str, ...]) -> Package:
+    """Add the types of kernels; say which ones no object is for."""
+    from ebpm.build.btfgen import add_types, find_kernels
+    from ebpm.runtime.kernelbtf import running_kernel
+
+    package, left = add_types(package, find_kernels(arguments, running_kernel()[0]))
+    for name in left:
+        warn(f"the package has no object for the machine of {name}: its types are left out")
+    return package
+
+
 def write_files(package: Package, folder: Path, form: str) -> list[Path]:
     """Write a package as files; the object for this machine has the plain name."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -95,6 +116,8 @@ def write_files(package: Package, folder: Path, form: str) -> list[Path]:
             files[f"{package.name}.{one.platform.architecture}.bpf.o"] = one.data
     files[f"{package.name}.skel.{form}"] = write_skeleton(package, first, form)
     files[f"package.{form}"] = write_composed(package, first, form)
+    if package.btfs:
+        files[f"{package.name}.tar"] = write_bundle(package, first)
     for name, data in files.items():
         temporary = folder / f".{name}.tmp"
         temporary.write_bytes(data)

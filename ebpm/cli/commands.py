@@ -23,6 +23,7 @@ COMMANDS = {  # name: where it is below ebpm.cli, and the first line of its help
     "cache": ("cache:cache", "Measure, check and clean the store."),
     "copy": ("artifact:copy", "Copy an artifact from one place to another, whatever it is."),
     "discover": ("artifact:discover", "Show what refers to an artifact, and what refers to that."),
+    "convert": ("convert:convert", "Write a package in another form."),
     "doctor": ("doctor:doctor", "Tell what this machine lacks, and what to do about it."),
     "index": ("index:index", "Build, publish and fetch indexes of tools."),
     "info": ("search:info", "Say what a tool does, before it runs."),

@@ -65,9 +65,10 @@ def _run(arguments: list[str]) -> int:
     config.offline = config.offline or bool(options["offline"])
     if options["plain_http"] and parsed.host:
         config.plain_http.append(parsed.host)
-    plan, data = api.Workspace(config, warn=warn).prepare(
-        parsed, refresh=options["pull"] == "always"
-    )
+    workspace = api.Workspace(config, warn=warn)
+    workspace.form, workspace.no_cache = options["type"], bool(options["no_cache"])
+    refresh = options["pull"] == "always"
+    plan, data, btf = workspace.prepare(parsed, refresh=refresh, btf=options["btf"])
     tool = parse_arguments(plan, words)
     if tool.help:
         return _print("".join(f"{escape(line)}\n" for line in help_text(plan).splitlines()))
@@ -78,7 +79,7 @@ def _run(arguments: list[str]) -> int:
         from ebpm.cli.hooks import move_hooks
 
         move_hooks(plan, options["attach"])
-    return _Run(config, options, plan, data).run(
+    return _Run(config, options, plan, data, btf).run(
         values, command, verbose=bool(options["verbose"] or tool.verbose)
     )
 
@@ -94,11 +95,19 @@ def _print(text: str) -> int:
 class _Run:
     """One run of a tool, from loading to the last event."""
 
-    def __init__(self, config: Config, options: dict[str, Any], plan: Plan, data: bytes) -> None:
+    def __init__(
+        self,
+        config: Config,
+        options: dict[str, Any],
+        plan: Plan,
+        data: bytes,
+        btf: str | None = None,
+    ) -> None:
         self.config = config
         self.options = options
         self.plan = plan
         self.data = data
+        self.btf = btf  # types to relocate against, where not the kernel's
         self.duration: float | None = options["duration"]
         self.left: int | None = options["count"]
         self.stream = open_output(options["output"])
@@ -115,7 +124,8 @@ class _Run:
             if command:
                 child, sink = self._child(command, values, sink)
             show = write if verbose else None
-            types = api.Workspace(self.config).types_for(self.plan, self.data)
+            given = self.btf is not None
+            types = None if given else api.Workspace(self.config).types_for(self.plan, self.data)
             with Session(
                 self.plan,
                 self.data,
@@ -123,6 +133,7 @@ class _Run:
                 libbpf=self.config.libbpf,
                 pin=bool(self.options["pin"]),
                 show_log=show,
+                btf=self.btf,
                 interval=self.options["interval"] or outlet.interval,
                 per_cpu=bool(self.options["per_cpu"]),
                 types=types,

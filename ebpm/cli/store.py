@@ -21,6 +21,7 @@ from ebpm.package.editable import write_editable
 from ebpm.package.meta import write_meta
 from ebpm.package.model import Package
 from ebpm.package.sbom import write_spdx
+from ebpm.sources import TYPES
 from ebpm.target import LAYOUT, NAME, REMOTE, parse_target
 
 
@@ -85,6 +86,7 @@ def _cells(row: dict[str, Any]) -> list[str]:
 
 @click.command()
 @click.argument("target")
+@click.option("--type", "kind", type=click.Choice(TYPES), help="What TARGET holds.")
 @click.option("--json", "as_json", is_flag=True, help="Print all metadata as JSON.")
 @click.option(
     "--format",
@@ -92,13 +94,14 @@ def _cells(row: dict[str, Any]) -> list[str]:
     type=click.Choice(["yaml", "json", "spdx"]),
     help="Print package.yaml or package.json, to be edited and run; or a bill of materials, SPDX.",
 )
-def inspect(target: str, as_json: bool, form: str | None) -> None:
+def inspect(target: str, kind: str | None, as_json: bool, form: str | None) -> None:
     """Show what a package is and does.
 
     Its programs and their hooks, its options, and what it reports.
     """
     parsed = parse_target(target)
     workspace = open_workspace()
+    workspace.form = kind
     if form is not None:
         if as_json:
             raise UsageError("--json and --format are two answers to one question")

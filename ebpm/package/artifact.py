@@ -11,7 +11,13 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from ebpm.errors import InvalidManifest, InvalidPackage, PlatformNotFound, UsageError
+from ebpm.errors import (
+    InvalidManifest,
+    InvalidPackage,
+    PlatformNotFound,
+    UsageError,
+    WasmModule,
+)
 from ebpm.oci.descriptor import INDEX, MANIFEST, Descriptor
 from ebpm.oci.digest import Digest
 from ebpm.oci.manifest import Index, Manifest, write_index, write_json, write_manifest
@@ -21,6 +27,7 @@ from ebpm.package.fields import Fields, present
 from ebpm.package.meta import check_schema, read_meta, write_meta
 from ebpm.package.model import SCHEMA_VERSION, ObjectFile, Package
 from ebpm.package.text import read_json
+from ebpm.package.wasm import LAYER_TYPES
 
 ARTIFACT_TYPE = "application/vnd.ebpm.package.v1"
 CONFIG_TYPE = "application/vnd.ebpm.package.config.v1+json"
@@ -195,6 +202,8 @@ def _for_platform(index: Index, platform: Platform) -> Descriptor:
 
 
 def _open(source: Source, manifest: Manifest, descriptor: Descriptor) -> PackedObject:
+    if LAYER_TYPES.intersection(layer.media_type for layer in manifest.layers):
+        raise WasmModule("the artifact is a Wasm module, as eunomia-bpf and wasm-bpf push them")
     if manifest.config.media_type != CONFIG_TYPE:
         raise InvalidPackage(
             f"the artifact is of type {manifest.kind!r}, which is no ebpm package",

@@ -25,7 +25,7 @@ from ebpm.package.model import ObjectFile, Package
 from ebpm.package.older import from_flat, from_november, is_flat
 from ebpm.package.tar import PACKAGE as TAR_PACKAGE
 from ebpm.package.tar import is_tar, read_tar, write_tar
-from ebpm.package.text import read_json_or_yaml, write_yaml
+from ebpm.package.text import read_json, read_json_or_yaml, read_yaml, write_yaml
 from ebpm.package.wasm import is_wasm, wasm_error
 
 if TYPE_CHECKING:
@@ -42,8 +42,12 @@ _FILE_LIMIT = 256 << 20
 _OBJECT_LIMIT = 128 << 20
 
 
-def read_package(path: Path) -> Package:
-    """Read a package from a file, whatever its form; a skeleton's object lies beside it.
+def read_package(path: Path, form: str | None = None) -> Package:
+    """Read a package from a file; a skeleton's object lies beside it.
+
+    Args:
+        path: of the file.
+        form: as :func:`parse_package` takes it.
 
     Raises:
         TargetNotFound: the file, or the object beside it, is not there.
@@ -55,28 +59,33 @@ def read_package(path: Path) -> Package:
         data = path.read_bytes()
     except OSError as error:
         raise TargetNotFound(f"cannot read {path}: {error.strerror}") from None
-    return parse_package(data, str(path), path)
+    return parse_package(data, str(path), path, form)
 
 
-def parse_package(data: bytes, place: str, path: Path | None = None) -> Package:
+def parse_package(
+    data: bytes, place: str, path: Path | None = None, form: str | None = None
+) -> Package:
     """Read a package from bytes.
 
     Args:
         data: package.json or package.yaml of any generation, a skeleton, an object, or a tar.
         place: where they came from, for errors.
         path: the file, to find a skeleton's object beside it and to name an object.
+        form: "o", "wasm", "tar", "json" or "yaml", where the bytes are not to be asked.
 
     Raises:
         WasmModule: it is for another runtime.
         InvalidPackage, InvalidObject, InvalidBtf: it is malformed.
     """
-    if data.startswith(_ELF):
+    form = form or _form_of_bytes(data)
+    if form == "o":
         return from_object(ObjectFile(data=data), _tool_name(path))
-    if is_wasm(data):
+    if form == "wasm":
         raise wasm_error(data, place)
-    if is_tar(data):
+    if form == "tar":
         return _read_tar(data, place)
-    content = read_json_or_yaml(data, place)
+    reader = {"json": read_json, "yaml": read_yaml}.get(form or "", read_json_or_yaml)
+    content = reader(data, place)
     if not isinstance(content, dict):
         raise InvalidPackage(f"{place} is not a package: it holds no object")
     if "bpf_object" in content:
@@ -89,6 +98,13 @@ def parse_package(data: bytes, place: str, path: Path | None = None) -> Package:
         return _read_flat(content, place, _tool_name(path))
     keys = ", ".join(sorted(map(str, content))[:8])
     raise InvalidPackage(f"{place} is not a package: it has {keys or 'nothing'}, and no bpf_object")
+
+
+def _form_of_bytes(data: bytes) -> str | None:
+    """Tell the form of bytes; None for text, which tells it later."""
+    if data.startswith(_ELF):
+        return "o"
+    return "wasm" if is_wasm(data) else "tar" if is_tar(data) else None
 
 
 def _tool_name(path: Path | None) -> str:

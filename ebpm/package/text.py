@@ -45,6 +45,15 @@ def read_json(data: bytes, place: str) -> Any:  # noqa: ANN401  # JSON
     return _checked(_read_json(_decode(data, place), place), place)
 
 
+def read_yaml(data: bytes, place: str) -> Any:  # noqa: ANN401  # JSON
+    """Read a YAML document.
+
+    Raises:
+        InvalidPackage: it is none; the message says where.
+    """
+    return _checked(_read_yaml(_decode(data, place), place), place)
+
+
 def _read_json(text: str, place: str) -> Any:  # noqa: ANN401
     try:
         return json.loads(text)

@@ -22,9 +22,15 @@ def is_wasm(data: bytes) -> bool:
 
 def wasm_error(data: bytes, place: str) -> WasmModule:
     """Say that a module is for another runtime, and what can be done."""
-    if embedded_object(data) is None:
-        return WasmModule(f"{place} is a Wasm module, and holds no eBPF object that can be found")
-    return WasmModule(f"{place} is a Wasm module with an eBPF object in it")
+    embedded = embedded_object(data)
+    if embedded is None:
+        return WasmModule(
+            f"{place} is a Wasm module, and holds no eBPF object that can be found",
+            hint="run the module with eunomia-bpf's ecli or wasm-bpf",
+        )
+    error = WasmModule(f"{place} is a Wasm module with an eBPF object in it")
+    error.embedded = embedded
+    return error
 
 
 def embedded_object(data: bytes) -> bytes | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from urllib.parse import unquote
 
 from ebpm.errors import AuthenticationFailed, InvalidReference, RegistryError, TargetNotFound
@@ -16,6 +17,15 @@ from ebpm.registry.http import Http, HttpSettings
 from ebpm.registry.mirrors import Mirrored, Mirrors
 from ebpm.registry.repository import Repository
 from ebpm.registry.words import said
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Downloaded:
+    """A file, and what its server knows it by."""
+
+    data: bytes = field(repr=False)
+    etag: str | None = None
+    modified: str | None = None
 
 
 class RegistryClient:
@@ -75,8 +85,13 @@ class RegistryClient:
         """Close all connections."""
         self._http.close()
 
-    def download(self, url: str, limit: int) -> bytes:
+    def download(self, url: str, limit: int, known: Downloaded | None = None) -> Downloaded:
         """Get a file by its address; a user and password in it are for its host.
+
+        Args:
+            url: of the file.
+            limit: bytes.
+            known: an earlier download, which comes back if the server says that it is the same.
 
         Raises:
             TargetNotFound: it is not there.
@@ -87,7 +102,14 @@ class RegistryClient:
         if parts.username is not None:
             basic = Credential(unquote(parts.username), unquote(parts.password or "")).basic
             url = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-        with self._http.request("GET", url, authorization=basic) as answer:
+        headers = {}
+        if known and known.etag:
+            headers["If-None-Match"] = known.etag
+        elif known and known.modified:
+            headers["If-Modified-Since"] = known.modified
+        with self._http.request("GET", url, headers=headers, authorization=basic) as answer:
+            if known is not None and answer.status == 304:
+                return known
             if answer.status in (404, 410):
                 raise TargetNotFound(f"{shown(url)} does not exist", hint="check the address")
             if answer.status != 200:
@@ -95,7 +117,8 @@ class RegistryClient:
             data = answer.read(limit + 1)
         if len(data) > limit:
             raise RegistryError(f"{shown(url)} is larger than {limit} bytes")
-        return data
+        etag, modified = answer.headers.get("ETag"), answer.headers.get("Last-Modified")
+        return Downloaded(data=data, etag=etag, modified=modified)
 
     def login(self, host: str, credential: Credential) -> str:
         """Try a credential, and keep it if the registry accepts it; tell where it is kept.

@@ -82,6 +82,11 @@ def _load_error(
         denied = permission_error(plan, f"loading {plan.name}")
         if denied:
             return denied
+    if log.says("target BTF"):
+        return BtfMissing(
+            f"the types of the kernel cannot be used for {plan.name}: {log.last()}",
+            hint="--btf and BTF_FILE_PATH take a file of BTF, or an ELF file with a .BTF section",
+        )
     if not os.path.exists(_KERNEL_BTF) and log.says("kernel BTF", "vmlinux BTF"):
         return BtfMissing(f"{plan.name} needs the kernel's BTF, and there is no {_KERNEL_BTF}")
     refused = log.verifier()

@@ -55,6 +55,8 @@ class Session:
         show_log: told every line of libbpf's log as it comes.
         interval: seconds between two readings of the sampled maps; None for the tool's own.
         per_cpu: whether per-CPU maps are reported for each CPU rather than added up.
+        types: those of the running kernel that the object needs; if they do not do, all are taken.
+        btf: path of types to relocate against, instead of the running kernel's.
 
     Raises:
         EbpmError: it cannot be loaded or attached; nothing is left behind then.
@@ -72,6 +74,7 @@ class Session:
         interval: float | None = None,
         per_cpu: bool = False,
         types: bytes | None = None,
+        btf: str | None = None,
     ) -> None:
         self.plan = plan
         self.sources: list[Source] = []
@@ -89,6 +92,7 @@ class Session:
         self._perf_busy_until = 0.0  # they wake nobody before their watermark until then
         self._sampling = (interval, per_cpu)
         self._types = TypesFile(types) if types else None
+        self._btf = btf
         self._object: BpfObject | None = None
         self._printk: PrintkReader | None = None
         self.printk_trouble: str | None = None  # what is wrong with how that is read
@@ -112,7 +116,7 @@ class Session:
         """Load and attach; where the kernel refuses an alternative, again with the next."""
         choice = Choice(self.plan)
         while True:
-            btf = self._types.path if self._types else None
+            btf = self._types.path if self._types else self._btf
             self._object = open_object(
                 library, self.plan, data, self.log, verbose=verbose, pin=pin, btf=btf
             )

@@ -73,11 +73,11 @@ def run_around(target: str, act: Callable[[], object], options: Sequence[str] = 
     from ebpm.target import parse_target
 
     workspace = Workspace()
-    plan, data = workspace.prepare(parse_target(target))
+    plan, data, btf = workspace.prepare(parse_target(target))
     values = parse_arguments(plan, list(options)).values
     with tempfile.TemporaryFile() as output:
         sink = JsonLines(Stream(output.fileno()), named=len(plan.sources) > 1)
-        with Session(plan, data, values, libbpf=workspace.config.libbpf) as session:
+        with Session(plan, data, values, libbpf=workspace.config.libbpf, btf=btf) as session:
             act()
             for batch in session.remaining():
                 sink.write(batch)

@@ -257,7 +257,7 @@ def test_a_run_fetches_again_what_is_damaged_and_says_so(
     ebpm.run("push", tools("sigsnoop") / "package.json", name)
     ebpm.run("pull", name)
     workspace = Workspace()
-    plan, data = workspace.prepare(parse_target(name))
+    plan, data, _ = workspace.prepare(parse_target(name))
     if not kept_plan:
         shutil.rmtree(os.environ["EBPM_CACHE"])
     path = damage(data)

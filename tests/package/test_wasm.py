@@ -22,6 +22,7 @@ def test_a_module_says_what_it_is_and_what_can_be_done() -> None:
     with pytest.raises(WasmModule, match=r"app\.wasm is a Wasm module with an eBPF object") as one:
         parse_package(HEAD + b"code" + OBJECT + b"more", "app.wasm")
     assert "ebpm convert" in one.value.hint
+    assert one.value.embedded == OBJECT
     with pytest.raises(WasmModule, match="no eBPF object that can be found"):
         parse_package(HEAD + b"code", "app.wasm")
 

@@ -33,7 +33,7 @@ def files(server: RegistryServer) -> RegistryServer:
 
 
 def test_a_file_is_fetched(files: RegistryServer, client: RegistryClient) -> None:
-    assert client.download(f"{files.url}/file.json?a=b", 1000) == b"x" * 1000
+    assert client.download(f"{files.url}/file.json?a=b", 1000).data == b"x" * 1000
 
 
 def test_a_file_that_is_too_large_is_not_kept(

@@ -3,6 +3,7 @@ from __future__ import annotations
 import gzip
 import io
 import os
+import subprocess
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -124,8 +125,8 @@ def test_it_survives_a_way_through_a_folder(tmp_path: Path, path: str) -> None:
     with Archive(path) as archive:
         copy(archive, archive.resolve("x:1"), store, "x:1")
     assert is_whole(store)
-    with tarfile.open(path) as tar:
-        tar.extractall(tmp_path / "folder", filter="data")
+    (tmp_path / "folder").mkdir()
+    subprocess.run(["tar", "-xf", path, "-C", str(tmp_path / "folder")], check=True)
     assert Layout(str(tmp_path / "folder")).resolve("x:1") == store.resolve("x:1")
 
 

@@ -15,7 +15,7 @@ from ebpm.target import LAYOUT, NAME, REMOTE, Target, parse_target
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from ebpm.build.pack import BuildResult
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ebpm.oci.content import Progress
     from ebpm.oci.descriptor import Descriptor
     from ebpm.oci.platform import Platform
+    from ebpm.oci.reference import Reference
     from ebpm.oci.store import Source
     from ebpm.package.model import Package
     from ebpm.plainjson import Json
@@ -223,6 +224,7 @@ class Workspace:
 
             layout, name = open_layout(target)
             return layout, layout.resolve(name)
+        target = self.settle(target)
         Reference.parse(target.text)  # says what is wrong with it before anything is searched
         if not refresh or target.kind == NAME:
             for store in self.stores():
@@ -231,6 +233,80 @@ class Workspace:
         if target.kind == REMOTE:
             return self._pulled(target.text)
         return self._from_indexes(target)
+
+    def settle(self, target: Target) -> Target:
+        """Put the newest tag that a range allows in its place: NAME~=1.2 is NAME:1.4."""
+        if not target.has_range:
+            return target
+        from ebpm.oci.versions import allowed, sort_tags, split_range
+
+        source, versions = split_range(target.text)
+        name, tags = self.tags(source)
+        if found := allowed(tags, versions):
+            return parse_target(f"{name}:{found[0]}")
+        newest = ", ".join(sort_tags(tags)[-5:]) or "no tags"
+        raise TargetNotFound(f"nothing is {target.text}", hint=f"there are {newest}")
+
+    def tags(self, name: str) -> tuple[str, list[str]]:
+        """List the tags of HOST/NAME, or of a NAME in the first index or store that has it.
+
+        Offline, of what the stores have. Gives the full name as well.
+
+        Raises:
+            TargetNotFound: nobody has it.
+        """
+        from ebpm.oci.reference import Reference
+
+        wanted = Reference.parse(name)
+        bases = [""] if wanted.registry else [f"{one.rstrip('/')}/" for one in self.config.indexes]
+        names = [f"{base}{name}" for base in bases]
+        if not self.config.offline:
+            for one in names:
+                try:
+                    return one, list(self.client().source(Reference.parse(one)).tags())
+                except NotFound:
+                    continue
+        for one in dict.fromkeys([*names, name]):
+            tags = [
+                reference.tag
+                for store in (*self.stores(), self.catalogue())
+                if store.exists
+                for reference in _references(store)
+                if reference.name == one and reference.tag
+            ]
+            if tags:
+                return one, tags
+        raise TargetNotFound(f"nobody has {name}", hint="`ebpm search` lists what the indexes have")
+
+    def find(self, target: Target) -> tuple[Source, Descriptor]:
+        """Find an artifact without pulling it; a registry is asked itself, if ebpm is online."""
+        from ebpm.oci.reference import Reference
+
+        if target.kind != REMOTE or self.config.offline:
+            return self.locate(target)
+        reference = Reference.parse(target.text)
+        source = self.client().source(reference)
+        return source, source.resolve(reference.target)
+
+    def keep_pinned(self, reference: str) -> None:
+        """Put what ``NAME@DIGEST`` names into our store under just that name."""
+        from ebpm.oci.copy import copy
+
+        target = parse_target(reference)
+        if target.kind == REMOTE:
+            self.pull(target)
+            return
+        source, root = self.locate(target)
+        copy(source, root, self.store(), reference, progress=self.progress)
+
+    def _locked(self, target: Target) -> Target:
+        """Take what the lock of the current folder pins a plain name to."""
+        if target.kind != NAME or not {":", "@"}.isdisjoint(target.text) or target.has_range:
+            return target
+        from ebpm import lockfile
+
+        found = lockfile.pinned(target.text, self.config.trusted_users)
+        return parse_target(found) if found else target
 
     def _from_indexes(self, target: Target) -> tuple[Source, Descriptor]:
         """Look a name up below HTTP bases, in each index, and then among what ebpm brings.
@@ -289,6 +365,7 @@ class Workspace:
 
     def fetch(self, target: Target, *, refresh: bool = False) -> Package:
         """Get a package with its object for this machine."""
+        target = self._locked(target)
         if target.kind in (LAYOUT, REMOTE, NAME):
             from ebpm.package.artifact import unpack
 
@@ -327,6 +404,7 @@ class Workspace:
             the plan, the object, and the path of types to relocate against if not the kernel's.
         """
         btf = _types(self.config, btf)
+        target = self.settle(self._locked(target))
         try:
             return self._prepare(target, refresh, btf)
         except IntegrityError as error:
@@ -479,6 +557,7 @@ class Workspace:
         from ebpm.oci.copy import copy
         from ebpm.oci.reference import Reference
 
+        target = self.settle(target)
         if target.kind == LAYOUT:
             from ebpm.places import open_layout
 
@@ -556,6 +635,17 @@ def _other_types(config: Config, package: Package, data: bytes) -> str | None:
 
     names = kernelbtf.running_kernel()
     return kernelbtf.other_types(package.btfs, data, config.kernel_btf, names)
+
+
+def _references(store: Layout) -> Iterator[Reference]:
+    from ebpm.errors import InvalidReference
+    from ebpm.oci.reference import Reference
+
+    for one in store.entries():
+        try:
+            yield Reference.parse(one.ref_name or "")
+        except InvalidReference:
+            continue
 
 
 def _store_name(layout: Layout | Archive, entry: Descriptor) -> str:

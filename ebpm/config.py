@@ -82,6 +82,13 @@ class Config:
         return int(text)
 
     @property
+    def trusted_users(self) -> tuple[int, ...]:
+        """Whose files may decide what is run: the user's, root's, those of the user behind sudo."""
+        behind = self.get("SUDO_UID") or ""
+        sudo = (int(behind),) if self.uid == 0 and behind.isdecimal() and len(behind) < 11 else ()
+        return (self.uid, 0, *sudo)
+
+    @property
     def credential_files(self) -> list[str]:
         """Where logins may be, as podman and docker look for them (containers-auth.json(5))."""
         named = self.get("REGISTRY_AUTH_FILE")

@@ -166,6 +166,20 @@ class InvalidConfig(EbpmError):
     hint = "correct the file, or move it away to use the defaults"
 
 
+class InvalidLock(EbpmError):
+    """An ebpm.lock that is damaged, or that somebody else may have written."""
+
+    code = "invalid-lock"
+    hint = "make it again with `ebpm lock`, or remove it"
+
+
+class LockOutdated(Conflict):
+    """ebpm.lock does not have what ebpm.toml wants."""
+
+    code = "lock-outdated"
+    hint = "`ebpm lock` brings it up to date; then look at the difference and keep it"
+
+
 # --- build ---------------------------------------------------------------------------------------
 
 

@@ -2,7 +2,7 @@
 
 In this order: an existing path; ``-``; an http(s) URL; ``oci:DIR[:TAG]``, a layout folder, or
 ``oci:FILE.tar[:TAG]``, one in a tar; a reference whose first part is a host; else a local name,
-whose tag is ``latest`` if it has none.
+whose tag is ``latest`` if it has none. A range of versions may stand for a tag: ``NAME~=1.2``.
 """
 
 from __future__ import annotations
@@ -46,9 +46,16 @@ class Target:
         return None
 
     @property
+    def has_range(self) -> bool:
+        """Whether a range of versions stands for the tag: ``NAME~=1.2``."""
+        return self.kind in (REMOTE, NAME) and not {"=", "<", ">"}.isdisjoint(self.text)
+
+    @property
     def full_name(self) -> str:
         """A REMOTE or NAME with the tag that it implies: what our store knows it by."""
         text = self.text
+        if self.has_range:
+            return text
         if self.kind == REMOTE:  # a host is the same in upper case (see ebpm.oci.reference)
             host, slash, rest = text.partition("/")
             text = f"{host.lower()}{slash}{rest}"

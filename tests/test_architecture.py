@@ -30,6 +30,7 @@ ALLOWED = {
     "config": set(),
     "event": {"btf"},
     "symbols": set(),
+    "lockfile": set(),
     "package": {"oci", "btf"},
     "registry": {"oci"},
     "cache": {"oci"},
@@ -41,15 +42,16 @@ ALLOWED = {
     "places": {"cache", "oci", "registry", "target"},
     "artifacts": {"api", "cache", "oci", "places", "registry", "target"},
     "sources": {"cache", "package", "registry", "target"},
-    "api": {"index", "places", "sources"}
+    "api": {"index", "lockfile", "places", "sources"}
     | {"build", "cache", "config", "oci", "package", "registry", "runtime", "target"},
+    "project": {"api", "cache", "lockfile", "oci", "target"},
     "mirror": {"api", "artifacts", "cache", "oci", "places", "target"},
     "catalogue": {"api", "cache", "index", "oci", "package", "target"},
     "scaffold": set(),
     "testing": {"api", "oci", "output", "package", "runtime", "target"},
     "cli": {"api", "btf", "build", "cache", "check", "config", "event", "oci", "output", "package"}
     | {"artifacts", "catalogue", "index", "mirror", "places", "registry", "runtime", "symbols"}
-    | {"scaffold", "sources", "target", "testing"},
+    | {"lockfile", "project", "scaffold", "sources", "target", "testing"},
 }
 COMMON = {"errors", "plainjson"}
 LONGEST_MODULE, LONGEST_FUNCTION = 400, 60

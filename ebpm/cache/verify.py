@@ -48,7 +48,7 @@ def verify(store: Layout) -> Findings:
     missing: set[str] = set()
     for one in store.entries():
         wrong = set()
-        absent = _other_machines(store, one)
+        absent = absent_platforms(store, one)
         for digest, size in reach(store, one, {}, strict=False).items():
             if digest in absent:
                 continue
@@ -63,7 +63,7 @@ def verify(store: Layout) -> Findings:
     return found
 
 
-def _other_machines(store: Layout, root: Descriptor) -> set[str]:
+def absent_platforms(store: Layout, root: Descriptor) -> set[str]:
     """Tell which manifests of an index are not here, where at least one is: that is no damage.
 
     Who imports a bundle for one platform has the index as it was signed, and no other object.

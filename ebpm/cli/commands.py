@@ -30,6 +30,7 @@ COMMANDS = {  # name: where it is below ebpm.cli, and the first line of its help
     "init": ("init:init", "Make a folder to begin a tool with."),
     "inspect": ("store:inspect", "Show what a package is and does."),
     "list": ("store:list_packages", "List the packages in the store."),
+    "lock": ("project:lock", "Pin the tools of ebpm.toml to digests, in ebpm.lock."),
     "login": ("login:login", "Log in to a registry."),
     "logout": ("login:logout", "Forget the login of a registry."),
     "manifest": ("artifact:manifest", "Read manifests as they are."),
@@ -37,13 +38,25 @@ COMMANDS = {  # name: where it is below ebpm.cli, and the first line of its help
         "mirror:mirror",
         "Carry packages to where the network does not reach, and keep copies of registries.",
     ),
+    "outdated": (
+        "project:outdated",
+        "List the tools of ebpm.lock for which there is something newer.",
+    ),
     "pull": ("transfer:pull", "Fetch a package into the store."),
     "push": ("transfer:push", "Send a package to a registry."),
     "remove": ("store:remove", "Remove packages from the store."),
     "resolve": ("artifact:resolve", "Tell the digest that a name means where it lies."),
     "search": ("search:search", "Find tools in the indexes."),
+    "sync": (
+        "project:sync",
+        "Put the tools of ebpm.lock into the store, after bringing it up to date.",
+    ),
     "tag": ("store:tag", "Give a package in the store a second name."),
     "tags": ("artifact:tags", "List the tags of a repository in a registry."),
+    "upgrade": (
+        "project:upgrade",
+        "Pin tools of ebpm.toml to the newest versions that it allows: these, or all.",
+    ),
 }
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from ebpm import lockfile
 from ebpm.cache.archive import Archive
 from ebpm.cli.report import write
 from ebpm.cli.view import ProgressBar, show_json, size_text
@@ -52,16 +53,21 @@ def export(
 ) -> None:
     """Write packages and what is attached to them into one file.
 
-    The same content makes the same bytes. REF is HOST/NAME[:TAG|@DIGEST], a name in the store, or
-    oci:DIR[:TAG].
+    The same content makes the same bytes. REF is HOST/NAME[:TAG|@DIGEST], a name in the store,
+    oci:DIR[:TAG], or an ebpm.lock: all that it pins.
     """
-    chosen = [Platform.parse(one) for one in platforms]
-    targets = [parse_target(one) for one in references]
+    locks = {one: found for one in references if (found := _lock(one))}
+    wanted = platforms or [name for found in locks.values() for name in found["platforms"]]
+    chosen = [Platform.parse(one) for one in dict.fromkeys(wanted)]
+    texts = [one for one in references if one not in locks]
+    texts += [tool["reference"] for found in locks.values() for tool in found["tools"].values()]
+    targets = [parse_target(one) for one in texts]
     progress = ProgressBar("exporting")
     workspace = open_workspace(_hosts(targets, plain_http), progress=progress)
     try:
         with moves.gathered(workspace, targets) as items:
-            bundle.export(items, output, platforms=chosen, base=base, progress=progress)
+            lock = next(iter(locks.values()), None)
+            bundle.export(items, output, platforms=chosen, base=base, lock=lock, progress=progress)
     finally:
         progress.close()
     size = os.path.getsize(output)
@@ -74,6 +80,11 @@ def export(
     for name, digest in names.items():
         click.echo(f"exported {escape(name)}@{digest}")
     click.echo(f"wrote {output}, {size_text(size)}")
+
+
+def _lock(path: str) -> dict[str, Any] | None:
+    """Read what may be a lock file; None if it is not one."""
+    return lockfile.read(path) if path.endswith(".lock") and os.path.isfile(path) else None
 
 
 @mirror.command(name="import")

@@ -237,7 +237,8 @@ SECTIONS: dict[str, Version] = {
     "cgroup/recvmsg_unix": (6, 7),
     "cgroup/getpeername_unix": (6, 7),
     "cgroup/getsockname_unix": (6, 7),
-    "kprobe.session": (6, 12),
+    "kprobe.session": (6, 10),
+    "uprobe.session": (6, 13),
 }
 """The word of a section (:mod:`ebpm.package.sections`), and the first kernel that attaches it.
 

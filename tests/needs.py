@@ -137,6 +137,8 @@ PARTS: dict[str, Callable[[], str | None]] = {
     "docker-registry": _program("docker-registry", "docker-registry"),
     "git": _git,
     "skopeo": _program("skopeo", "skopeo"),
+    "zizmor": _program("zizmor", "pip: zizmor"),
+    "check-jsonschema": _program("check-jsonschema", "pip: check-jsonschema"),
     "openssl": _program("openssl", "openssl"),
     "oras": _peer("oras"),
     "crane": _peer("crane"),

@@ -10,14 +10,16 @@ import click
 from ebpm.api import Workspace, host_platform
 from ebpm.cli.view import show_json, show_table
 from ebpm.cli.workspace import open_workspace
+from ebpm.errors import FeatureMissing, UsageError
 from ebpm.index.entry import IndexEntry
 from ebpm.index.resolve import Found, nearest
 from ebpm.index.resolve import search as find
 from ebpm.output.escape import escape
 from ebpm.package import artifact
 from ebpm.package.capabilities import Capabilities, capabilities_of
+from ebpm.package.kernels import Version
 from ebpm.package.model import Package
-from ebpm.package.summary import lines, to_json, version_text
+from ebpm.package.summary import lines, some, to_json, version_text
 from ebpm.target import LAYOUT, NAME, REMOTE, Target, parse_target
 
 _LIMIT = 20
@@ -83,12 +85,14 @@ def row(found: Found) -> dict[str, Any]:
 
 @click.command()
 @click.argument("target")
+@click.option("--kernel", metavar="VERSION", help="Fail (status 9) if it needs a later kernel.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
-def info(target: str, as_json: bool) -> None:
+def info(target: str, kernel: str | None, as_json: bool) -> None:
     """Say what a tool does, before it runs.
 
     What it attaches to, reads, writes and needs is read off the object itself.
     """
+    limit = _version(kernel) if kernel else None
     workspace = open_workspace()
     parsed = parse_target(target)
     if parsed.kind in (LAYOUT, REMOTE, NAME):
@@ -102,8 +106,26 @@ def info(target: str, as_json: bool) -> None:
     entry = _entry(workspace, parsed, digest)
     if as_json:
         show_json("info", **_document(package, capabilities, entry, digest))
-        return
-    _show(package, capabilities, entry)
+    else:
+        _show(package, capabilities, entry)
+    if limit is not None:
+        _check(package, capabilities, limit)
+
+
+def _version(text: str) -> Version:
+    major, _, minor = text.partition(".")
+    if not (major.isdecimal() and minor.isdecimal()):
+        raise UsageError(f"{text!r} is no version of a kernel", hint="write it as 5.10")
+    return int(major), int(minor)
+
+
+def _check(package: Package, capabilities: Capabilities, limit: Version) -> None:
+    later = [one for one in capabilities.needs if one.since > limit]
+    if later:
+        words = some(f"{one.what} ({version_text(one.since)})" for one in later)
+        raise FeatureMissing(
+            f"{package.name} does not run on kernel {version_text(limit)}: it needs {words}"
+        )
 
 
 def _entry(workspace: Workspace, target: Target, digest: str | None) -> IndexEntry | None:

@@ -69,6 +69,13 @@ def test_info_says_what_a_tool_does(brought: str, ebpm: Ebpm) -> None:
     assert ebpm.run("info", TOOLS / "sigsnoop").stdout.splitlines()[1:4] == text.splitlines()[1:4]
 
 
+def test_a_tool_is_held_to_a_kernel(brought: str, ebpm: Ebpm) -> None:
+    ebpm.run("info", "sigsnoop", "--kernel", "5.10")
+    done = ebpm.run("info", "sigsnoop", "--kernel", "5.4", check=9)
+    assert "does not run on kernel 5.4: it needs bpf_ringbuf_reserve() (5.8)" in done.stderr
+    assert "no version" in ebpm.run("info", "sigsnoop", "--kernel", "new", check=2).stderr
+
+
 def test_an_unknown_name_gets_the_nearest(brought: str, ebpm: Ebpm) -> None:
     done = ebpm.run("run", "opensnop", check=3)
     assert "did you mean opensnoop?" in done.stderr

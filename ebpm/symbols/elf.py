@@ -43,9 +43,12 @@ class ElfSymbols:
                 if one["p_type"] == "PT_LOAD"
             ]
             self.build_id = _build_id(elf)
-            table = elf.get_section_by_name(".symtab")
-            self.stripped = table is None
-            self.names = Names(_functions(elf, table or elf.get_section_by_name(".dynsym")))
+            tables = _tables(elf)
+            self.stripped = "SHT_SYMTAB" not in tables
+            whole = tables.get("SHT_SYMTAB") or tables.get("SHT_DYNSYM")
+            functions = _functions(elf, whole)
+            functions.sort(key=_preference)
+            self.names = Names(functions)
         except (ELFError, *_DAMAGED) as error:
             raise ValueError(f"not an ELF file that can be read: {error}") from None
 
@@ -77,7 +80,21 @@ def _build_id(elf: Any) -> str | None:  # noqa: ANN401  # an ELFFile
     return None
 
 
-def _functions(elf: Any, table: Any) -> list[tuple[int, int, str]]:  # noqa: ANN401
+def _tables(elf: Any) -> dict[str, Any]:  # noqa: ANN401
+    """Find the symbol tables by type; by name, pyelftools would parse hash tables on the way."""
+    from elftools.common.exceptions import ELFError
+
+    found = {}
+    for at in range(elf.num_sections()):
+        try:
+            table = elf.get_section(at, ("SHT_SYMTAB", "SHT_DYNSYM"))
+        except ELFError:  # another type
+            continue
+        found[table["sh_type"]] = table
+    return found
+
+
+def _functions(elf: Any, table: Any) -> list[tuple[int, int, str, int]]:  # noqa: ANN401
     """Read a table at once: pyelftools' objects for each symbol would take seconds."""
     if table is None or not table["sh_entsize"]:
         return []
@@ -94,14 +111,14 @@ def _functions(elf: Any, table: Any) -> list[tuple[int, int, str]]:  # noqa: ANN
         if info & 15 in _FUNCTIONS and section and start:
             name = names[at : names.find(b"\0", at)].decode("utf-8", "replace")
             found.append((start, size, name, info >> 4))
-    found.sort(key=_preference)
-    return [(start, size, name) for start, size, name, _ in found]
+    return found
 
 
-def _preference(entry: tuple[int, int, str, int]) -> tuple[bool, int, int, str]:
-    """Of several names at one place: one with a size, for everybody, with few underscores."""
-    _, size, name, binding = entry
-    return not size, len(name) - len(name.lstrip("_")), _BINDINGS.get(binding, 3), name
+def _preference(entry: tuple[int, int, str, int]) -> tuple[int, bool, int, int, str]:
+    """By place; of several names there, one with a size, few underscores, and for everybody."""
+    start, size, name, binding = entry
+    underscores = len(name) - len(name.lstrip("_")) if name.startswith("_") else 0
+    return start, not size, underscores, _BINDINGS.get(binding, 3), name
 
 
 def debug_files(build_id: str, root: str = "") -> Iterator[str]:
@@ -134,7 +151,7 @@ def function_names(path: str) -> list[str]:
     with file:
         try:
             elf = ELFFile(file)
-            tables = [elf.get_section_by_name(name) for name in (".symtab", ".dynsym")]
-            return sorted({name for table in tables for _, _, name in _functions(elf, table)})
+            found = [entry for table in _tables(elf).values() for entry in _functions(elf, table)]
+            return sorted({name for _, _, name, _ in found})
         except (ELFError, *_DAMAGED):
             return []

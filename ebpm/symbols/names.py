@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from bisect import bisect_right
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 
 class Names:
     """Names that begin at addresses and reach so far.
 
     Args:
-        entries: (start, size, name); of several at one place the first is kept. A size of 0 reaches
-            to the next name.
+        entries: start, size, name, and what else there is; in any order. Of several at one place
+            the first is kept. A size of 0 reaches to the next name.
     """
 
-    def __init__(self, entries: list[tuple[int, int, str]]) -> None:
-        self._starts: list[int] = []
-        self._sizes: list[int] = []
-        self._names: list[str] = []
-        for start, size, name in sorted(entries, key=lambda entry: entry[0]):  # keeps their order
-            if not self._starts or start != self._starts[-1]:
-                self._starts.append(start)
-                self._sizes.append(size)
-                self._names.append(name)
+    def __init__(self, entries: Sequence[tuple[int, int, str] | tuple[int, int, str, int]]) -> None:
+        first = {entry[0]: entry for entry in reversed(entries)}
+        self._starts = sorted(first)
+        self._sizes = [first[start][1] for start in self._starts]
+        self._names = [first[start][2] for start in self._starts]
 
     def __len__(self) -> int:
         return len(self._starts)

@@ -268,8 +268,8 @@ def _identity(pid: int) -> tuple[int, ...] | None:
         return None
     try:
         program = os.stat(f"/proc/{pid}/exe")
-    except OSError:  # a kernel thread, or a process that has just ended
-        return (started,) if os.path.exists(f"/proc/{pid}/maps") else None
+    except OSError:  # a kernel thread, or a process that has ended and was not waited for yet
+        return None
     return started, program.st_dev, program.st_ino
 
 

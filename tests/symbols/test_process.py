@@ -197,6 +197,21 @@ def test_a_process_that_was_seen_before_it_ended_keeps_its_names(stackee: Compil
 
 
 @compiled
+def test_a_process_that_nobody_has_waited_for_yet_keeps_its_names(stackee: Compile) -> None:
+    processes = Processes()
+    command = [str(stackee(*KINDS["static-pie"]))]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        plain, method = struct.unpack("=QQ", child.stdout.read(16))
+        assert frame(child.pid, plain, processes).symbol == "plain"
+        child.stdin.close()
+        child.stdout.read()  # until it has ended
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        assert frame(child.pid, method, processes).symbol == MANGLED
+
+
+@compiled
 def test_another_program_in_the_same_process_is_looked_at_anew(stackee: Compile) -> None:
     processes = Processes()
     program = stackee(*KINDS["static-pie"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import Any
 
 from ebpm.btf import layout as kinds
@@ -117,10 +118,11 @@ def _fact(
         return None
     fact = known.get((section, variable.name))
     if fact is None and variable.value is not None:
+        near = get_close_matches(variable.name, [name for _, name in known], 1)
         raise InvalidPackage(
             f"variable {variable.name!r} of section {section} is given a value, and the object "
             "does not have it",
-            hint="correct its name in the metadata, or leave the value out",
+            hint=f"did you mean {near[0]}?" if near else "correct its name, or leave the value out",
         )
     return fact
 

@@ -126,12 +126,13 @@ def test_the_default_of_an_option_wins_over_the_value(program: Build) -> None:
 
 
 def test_a_value_for_a_variable_that_is_not_there_is_an_error(program: Build) -> None:
-    variable = Variable(name="absent", type="int", value=1)
+    variable = Variable(name="wached", type="int", value=1)
     package = replace(
         program("values"), sections=(DataSection(name=".rodata", variables=(variable,)),)
     )
-    with pytest.raises(InvalidPackage, match="'absent'"):
+    with pytest.raises(InvalidPackage, match="'wached' of section .rodata is given") as caught:
         plan_of(package)
+    assert caught.value.hint == "did you mean watched?"
 
 
 def test_a_default_that_does_not_fit_is_an_error_of_the_package(program: Build) -> None:

@@ -130,7 +130,7 @@ def test_a_value_for_a_variable_that_is_not_there_is_an_error(program: Build) ->
     package = replace(
         program("values"), sections=(DataSection(name=".rodata", variables=(variable,)),)
     )
-    with pytest.raises(InvalidPackage, match="'wached' of section .rodata is given") as caught:
+    with pytest.raises(InvalidPackage, match=r"'wached' of section \.rodata is given") as caught:
         plan_of(package)
     assert caught.value.hint == "did you mean watched?"
 

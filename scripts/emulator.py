@@ -30,6 +30,7 @@ KERNELS: dict[str, tuple[tuple[str, ...], str]] = {  # suites; the names of pack
     "6.12": (("trixie", "trixie-security"), r"linux-image-6\.12\."),
     "newest": (("sid",), "linux-binary-"),
 }
+PROCESSORS = os.cpu_count() or 1
 OLDEST, NEWEST = next(iter(KERNELS)), "newest"
 MODULES = ("veth", "sch_ingress", "cls_bpf")
 USERLAND = ("trixie", "trixie-security")
@@ -170,25 +171,33 @@ def userland(architecture: str) -> Path:
             suite = Suite(apt, *USERLAND, architecture=architecture, kinds=("deb",))
             for package in PACKAGES:
                 suite.unpack(package, root)
-            _compile(root)
+            compile_python(root, root / "usr/lib" / PYTHON)
             (folder / "complete").touch()
     return root
 
 
-def _compile(root: Path) -> None:
-    """Have the unpacked Python compile its library, if this machine can run it: saves seconds."""
+def compile_python(root: Path, folder: Path) -> None:
+    """Have the unpacked Python compile modules, if this machine can run it: that saves seconds.
+
+    Args:
+        root: from :func:`userland`.
+        folder: with modules; paths in them will be as if it were the guest's /.
+    """
     loader = next(iter(root.glob("usr/lib*/ld-linux-*.so.*")), None)
     library = next(iter(root.glob("usr/lib/*-linux-gnu")), None)
     if loader is None or library is None:
         return
     command: list[str | Path] = [loader, "--library-path", library, root / "usr/bin" / PYTHON]
     command += ["-I", "-S", "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash"]
-    folder = root / "usr/lib" / PYTHON
     command += ["-x", "|".join(f"/{name}/" for name in sorted(_LEFT_OUT_FOLDERS))]
     environment = {"PYTHONHOME": str(root / "usr"), "PATH": os.environ.get("PATH", "")}
     try:
         subprocess.run(
-            [*command, "-s", root, folder], env=environment, check=False, stderr=subprocess.DEVNULL
+            [*command, "-s", folder, folder],
+            env=environment,
+            check=False,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
     except OSError:
         pass  # of another architecture

@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import functools
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -164,3 +165,40 @@ def raw(name: str) -> bytes:
         run, data = bench.compile("amd64", None)
         assert run.ok, run.diagnostics
         return data
+
+
+# The probe ebpm_test:hit(first, second), as <sys/sdt.h> writes it.
+PROBE = r"""
+int hit(int first, long second)
+{
+	__asm__ volatile(
+		"990: nop\n"
+		".pushsection .note.stapsdt,\"\",\"note\"\n"
+		".balign 4\n"
+		".4byte 992f-991f, 994f-993f, 3\n"
+		"991: .asciz \"stapsdt\"\n"
+		"992: .balign 4\n"
+		"993: .8byte 990b, 0, 0\n"
+		".asciz \"ebpm_test\"\n"
+		".asciz \"hit\"\n"
+		".asciz \"-4@%0 -8@%1\"\n"
+		"994: .balign 4\n"
+		".popsection\n"
+		:: "r"(first), "r"(second));
+	return first;
+}
+"""
+
+
+def probe_library(place: Path, target: str | None = None) -> Path:
+    """Compile a shared library with the probe; ``target`` is a machine as zig names it."""
+    import ziglang
+
+    source = write(place, {"probe.c": PROBE})
+    zig = Path(ziglang.__file__).parent / "zig"
+    flags = ["-dynamic", "-OReleaseFast", "-fno-compiler-rt", "-fno-ubsan-rt", "--name", "probe"]
+    flags += ["-target", target] if target else []
+    caches = {f"ZIG_{which}_CACHE_DIR": str(place / "zig") for which in ("GLOBAL", "LOCAL")}
+    command: list[str | Path] = [zig, "build-lib", *flags, f"-femit-bin={place}/probe.so", source]
+    subprocess.run(command, env=caches, check=True)
+    return place / "probe.so"

@@ -78,7 +78,12 @@ def target_of(section: str, options: Mapping[str, object]) -> str:
             return f"there is no file {binary}"
         return f"{binary} has no function {function}"
     if word.startswith("usdt"):
-        return f"there is no probe {name}" + "".join(f", {k}={v}" for k, v in options.items())
+        parts = dict(zip(("binary", "provider", "name"), name.rsplit(":", 2), strict=False))
+        parts |= {key: str(value) for key, value in options.items()}
+        if "/" in parts["binary"] and not os.path.exists(parts["binary"]):
+            return f"there is no file {parts['binary']}"
+        probe = f"{parts.get('provider')}:{parts.get('name')}"
+        return f"{parts['binary']} has no probe {probe}"
     return f"this kernel has no {section}"
 
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 class Choice:
     """Which programs of a plan are used: of alternatives, those of one rank at a time.
 
+    Those in a section that begins with ``?`` are not, until a hook without it is asked for.
+
     The best ranks come first; :meth:`next` goes on where the kernel refuses one.
     """
 
@@ -24,7 +26,7 @@ class Choice:
         self._plan = plan
         self._ranks: dict[str, list[int]] = {}  # what is left of each group, the best first
         for one in plan.programs:
-            if one.alternative:
+            if one.alternative and not one.section.startswith("?"):
                 group, rank = one.alternative
                 ranks = self._ranks.setdefault(group, [])
                 if rank not in ranks:
@@ -37,6 +39,8 @@ class Choice:
         return [one for one in self._plan.programs if self._is_used(one)]
 
     def _is_used(self, one: ProgramPlan) -> bool:
+        if one.section.startswith("?"):
+            return False
         return not one.alternative or self._ranks[one.alternative[0]][0] == one.alternative[1]
 
     def next(self, error: EbpmError) -> bool:
@@ -80,6 +84,8 @@ class Preparation:
             raise
 
     def _prepare(self, bpf: BpfObject, program: Program, one: ProgramPlan) -> None:
+        if one.origin.startswith("?"):
+            program.set("bpf_program__set_autoload", True)  # asked for: its plan says no "?"
         if program.type == 0:
             give_type(bpf, program, one)
         if one.kind == "freplace":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,27 +18,6 @@ from tests import sources
 
 pytestmark = pytest.mark.needs("compiler", "libbpf")
 
-# The probe ebpm_test:hit(first, second), as <sys/sdt.h> writes it.
-TARGET = r"""
-int hit(int first, long second)
-{
-	__asm__ volatile(
-		"990: nop\n"
-		".pushsection .note.stapsdt,\"\",\"note\"\n"
-		".balign 4\n"
-		".4byte 992f-991f, 994f-993f, 3\n"
-		"991: .asciz \"stapsdt\"\n"
-		"992: .balign 4\n"
-		"993: .8byte 990b, 0, 0\n"
-		".asciz \"ebpm_test\"\n"
-		".asciz \"hit\"\n"
-		".asciz \"-4@%0 -8@%1\"\n"
-		"994: .balign 4\n"
-		".popsection\n"
-		:: "r"(first), "r"(second));
-	return first;
-}
-"""
 PROGRAM = """
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
@@ -70,16 +48,7 @@ char LICENSE[] SEC("license") = "GPL";
 @pytest.fixture(scope="module")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A shared library with the probe."""
-    import ziglang
-
-    folder = tmp_path_factory.mktemp("usdt")
-    source = sources.write(folder, {"probe.c": TARGET})
-    zig = Path(ziglang.__file__).parent / "zig"
-    flags = ["-dynamic", "-OReleaseFast", "-fno-compiler-rt", "-fno-ubsan-rt", "--name", "probe"]
-    caches = {f"ZIG_{which}_CACHE_DIR": str(folder / "zig") for which in ("GLOBAL", "LOCAL")}
-    command: list[str | Path] = [zig, "build-lib", *flags, f"-femit-bin={folder}/probe.so", source]
-    subprocess.run(command, env=caches, check=True)
-    return folder / "probe.so"
+    return sources.probe_library(tmp_path_factory.mktemp("usdt"))
 
 
 @pytest.fixture(scope="module")

@@ -85,6 +85,7 @@ class Kernel:
     version: str  # of the package
     image: Path
     modules: Path  # a folder RELEASE with modules, uncompressed
+    config: Path  # the options that it was built with
 
     @property
     def release(self) -> str:
@@ -129,7 +130,9 @@ def fetch(name: str, architecture: str, *, update: bool = False) -> Kernel:
                 raise SystemExit(f"the mirror has no kernel {name} for {architecture}")
         package, version = (folder / "package").read_text().split()
     (modules,) = (folder / "modules").iterdir()
-    return Kernel(name, architecture, package, version, folder / "vmlinuz", modules)
+    return Kernel(
+        name, architecture, package, version, folder / "vmlinuz", modules, folder / "config"
+    )
 
 
 def _unpack_kernel(suite: Suite, package: str, folder: Path) -> bool:
@@ -142,11 +145,14 @@ def _unpack_kernel(suite: Suite, package: str, folder: Path) -> bool:
     shutil.rmtree(folder / "modules", ignore_errors=True)
     try:
         suite.unpack(package, files)
-        if "binary" in package:  # unstable has its modules in a package of their own
-            suite.unpack(package.replace("binary", "modules"), files)
+        if "binary" in package:  # unstable has modules and configuration in packages of their own
+            for part in ("modules", "base"):
+                suite.unpack(package.replace("binary", part), files)
     except subprocess.CalledProcessError:
         return False
     next(files.rglob("vmlinuz*")).replace(folder / "vmlinuz")
+    configs = [*files.rglob("boot/config-*"), *files.glob("usr/lib/modules/*/config")]
+    (folder / "config").write_bytes(configs[0].read_bytes())
     (release,) = {path.parts[path.parts.index("modules") + 1] for path in files.rglob("*.ko*")}
     (folder / "modules" / release).mkdir(parents=True)
     for path in files.rglob("*.ko*"):
@@ -263,7 +269,7 @@ def initramfs(
 
 
 def _entries(root: Path, folder: Path, init: str, kernels: Iterable[Kernel]) -> Iterator[bytes]:
-    for name in ("proc", "sys", "dev", "tmp", "root", "usr", "work", "modules"):
+    for name in ("proc", "sys", "dev", "tmp", "root", "usr", "work", "modules", "boot"):
         yield _entry(name, stat.S_IFDIR | 0o755, b"")
     for name, target in (("bin", "bin"), ("lib", "lib"), ("sbin", "bin"), ("lib64", "lib64")):
         yield _entry(name, stat.S_IFLNK | 0o777, f"usr/{target}".encode())
@@ -274,6 +280,7 @@ def _entries(root: Path, folder: Path, init: str, kernels: Iterable[Kernel]) -> 
     for path in sorted(folder.rglob("*")):
         yield _file(f"work/{path.relative_to(folder)}", path)
     for kernel in kernels:
+        yield _file(f"boot/config-{kernel.release}", kernel.config)
         yield _entry(f"modules/{kernel.release}", stat.S_IFDIR | 0o755, b"")
         for path in sorted(kernel.modules.iterdir()):
             yield _file(f"modules/{kernel.release}/{path.name}", path)

@@ -33,11 +33,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ebpm.runtime.libbpf.binding import Libbpf, LibbpfError
+    from ebpm.runtime.libbpf.binding import BpfObject, Libbpf, LibbpfError
     from ebpm.runtime.log import Log
     from ebpm.runtime.plan import Plan, ProgramPlan
 
 _KERNEL_BTF = "/sys/kernel/btf/vmlinux"
+_STRUCT_OPS, _LINKED = 26, 1 << 13  # BPF_MAP_TYPE_STRUCT_OPS, BPF_F_LINK
 _ENOTSUPP = 524  # of the kernel, and of no C library
 _TRACED = ("tp", "tracepoint", "kprobe", "kretprobe", "uprobe", "uretprobe", "usdt")
 
@@ -66,17 +67,17 @@ def hook_not_found(
     return HookNotFound(f"{tool}: {target}", hint=hint)
 
 
-def load_error(error: LibbpfError, plan: Plan, log: Log, library: Libbpf) -> EbpmError:
+def load_error(error: LibbpfError, plan: Plan, log: Log, bpf: BpfObject) -> EbpmError:
     """Say why an object could not be loaded; the program is named where the log tells it."""
     name = log.program()
     one = next((each for each in plan.programs if each.name == name), None)
-    told = _load_error(error, plan, one, log, library)
+    told = _load_error(error, plan, one, log, bpf)
     told.program = name
     return told
 
 
 def _load_error(
-    error: LibbpfError, plan: Plan, one: ProgramPlan | None, log: Log, library: Libbpf
+    error: LibbpfError, plan: Plan, one: ProgramPlan | None, log: Log, bpf: BpfObject
 ) -> EbpmError:
     if error.errno in (errno.EPERM, errno.EACCES):
         denied = permission_error(plan, f"loading {plan.name}")
@@ -90,14 +91,14 @@ def _load_error(
     if not os.path.exists(_KERNEL_BTF) and log.says("kernel BTF", "vmlinux BTF"):
         return BtfMissing(f"{plan.name} needs the kernel's BTF, and there is no {_KERNEL_BTF}")
     refused = log.verifier()
+    told_why = refused and refused[1] and "sleepable" not in refused[1]
+    if one and not told_why and (lacks := lacking_feature(one, bpf.library)):
+        return FeatureMissing(f"{plan.name}: program {one.name!r} needs {lacks}")
     if refused and error.errno != errno.EPERM:
-        return ProgramRejected(
-            f"the kernel refuses program {refused[0]!r} of {plan.name}: {refused[1]}"
-        )
-    if one and (feature := lacking_feature(one, library)):
-        return FeatureMissing(f"{plan.name}: program {one.name!r} needs {feature}")
-    if error.errno == _ENOTSUPP and (feature := lacking_struct_ops_link(library)):
-        return FeatureMissing(f"{plan.name} needs {feature}")
+        why = refused[1] or "the verifier gave no reason"
+        return ProgramRejected(f"the kernel refuses program {refused[0]!r} of {plan.name}: {why}")
+    if lacks := _lacking_struct_ops_link(bpf):
+        return FeatureMissing(f"{plan.name} needs {lacks}")
     for program in plan.programs:
         target = program.section.partition("/")[2]
         if (target and log.says(f"'{program.name}': failed to find")) or (
@@ -133,11 +134,18 @@ def _attach_error(
     absent = error.errno in (errno.ENOENT, errno.ESRCH)
     if word in _TRACED and tracefs() is None and (absent or error.errno == errno.EACCES):
         return TracefsMissing(f"program {one.name!r} of {plan.name} hooks {one.section}")
-    if feature := lacking_feature(one, library):
-        return FeatureMissing(f"{plan.name}: program {one.name!r} needs {feature}")
+    if lacks := lacking_feature(one, library):
+        return FeatureMissing(f"{plan.name}: program {one.name!r} needs {lacks}")
     if absent:
         return hook_not_found(one.section, plan.name, one.options)
-    if error.errno in (errno.EOPNOTSUPP, _ENOTSUPP) and one.kind == "auto":
+    unsupported = error.errno in (errno.EOPNOTSUPP, _ENOTSUPP)
+    feature = feature_of(one.section)
+    if unsupported and feature and feature.option:
+        return FeatureMissing(
+            f"{plan.name}: program {one.name!r} needs {feature.name}, and this kernel has them not",
+            hint=f"a kernel built with {feature.option}=y has them",
+        )
+    if unsupported and one.kind == "auto":
         return FeatureMissing(
             f"{plan.name}: libbpf cannot attach program {one.name!r} to {one.section!r} by itself",
             hint="docs/spec/hooks.md lists the hooks that ebpm knows, and how to name a target",
@@ -164,9 +172,10 @@ def lacking_feature(one: ProgramPlan, library: Libbpf) -> str | None:
     return None
 
 
-def lacking_struct_ops_link(library: Libbpf) -> str | None:
-    """The same for the section ``.struct_ops.link``, which is no program's."""
-    return too_old(STRUCT_OPS_LINK, library) or lacking(STRUCT_OPS_LINK)
+def _lacking_struct_ops_link(bpf: BpfObject) -> str | None:
+    """The same for a map of the section ``.struct_ops.link``, which is no program's."""
+    linked = [one for one in bpf.maps() if one.type == _STRUCT_OPS and one.flags & _LINKED]
+    return (too_old(STRUCT_OPS_LINK, bpf.library) or lacking(STRUCT_OPS_LINK)) if linked else None
 
 
 def too_old(feature: Feature, library: Libbpf) -> str | None:

@@ -163,11 +163,13 @@ def lacking(feature: Feature) -> str | None:
 
 def _configuration() -> str:
     """Read the options that the kernel was built with; empty where it does not tell."""
-    try:
-        with open(f"/boot/config-{os.uname().release}", encoding="utf-8", errors="replace") as file:
-            return file.read()
-    except OSError:
-        pass
+    release = os.uname().release
+    for path in (f"/boot/config-{release}", f"/usr/lib/modules/{release}/config"):
+        try:
+            with open(path, encoding="utf-8", errors="replace") as file:
+                return file.read()
+        except OSError:
+            pass
     try:
         import gzip
 

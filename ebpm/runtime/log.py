@@ -39,14 +39,14 @@ class Log:
         return None
 
     def verifier(self) -> tuple[str, str] | None:
-        """Give the program that the verifier refused, and the last line that says why."""
+        """Give the program that the verifier refused, and the last line that says why, or ""."""
         for line in self.lines:
             if "BEGIN PROG LOAD LOG" not in line:
                 continue
             name = line.partition("prog '")[2].partition("'")[0]
             reasons = [text.strip() for text in line.splitlines()[1:]]
             reasons = [text for text in reasons if text and not text.startswith(_VERIFIER_END)]
-            return name, reasons[-1] if reasons else "the verifier gave no reason"
+            return name, reasons[-1] if reasons else ""
         return None
 
     def program(self) -> str | None:

@@ -210,4 +210,4 @@ def load(bpf: BpfObject, plan: Plan, log: Log) -> None:
     except LibbpfError as error:
         from ebpm.runtime.failures import load_error
 
-        raise load_error(error, plan, log, bpf.library) from None
+        raise load_error(error, plan, log, bpf) from None

@@ -69,6 +69,7 @@ class Case:
         attach: a hook for the program, as --attach takes it.
         since: the Linux that it came with, where that is later than 5.10.
         arm64: the same on arm64, where it came later.
+        option: of the kernel's configuration, which may be missing whatever the version.
         alone: it has an object of its own; the others share one, of which each loads its program.
     """
 
@@ -81,6 +82,7 @@ class Case:
         *,
         since: str = "5.10",
         arm64: str = "",
+        option: str = "",
         alone: bool = False,
     ) -> None:
         self.name = name
@@ -89,6 +91,7 @@ class Case:
         self.attach = attach
         self.since = since
         self.arm64 = arm64 or since
+        self.option = option
         self.alone = alone
 
     @property
@@ -127,6 +130,7 @@ CASES = (
         "opens",
         since="5.18",
         arm64="6.14",
+        option="CONFIG_FPROBE",
     ),
     Case(
         "kprobe.session",
@@ -134,6 +138,7 @@ CASES = (
         "opens",
         since="6.10",
         arm64="6.14",
+        option="CONFIG_FPROBE",
     ),
     Case("fentry", _program("fentry/do_sys_openat2"), "opens", arm64="6.4"),
     Case("fexit", _program("fexit/do_sys_openat2"), "opens", arm64="6.4"),
@@ -235,7 +240,13 @@ CASES = (
     Case("struct_ops", CONGESTION % ".struct_ops", "congestion", arm64="6.0", alone=True),
     Case("struct_ops.link", CONGESTION % ".struct_ops.link", "congestion", since="6.4", alone=True),
     Case("syscall", _always("syscall", 42), "syscall", since="5.14"),
-    Case("freplace", _always("freplace/replaceable", 2, "struct xdp_md"), "freplace", arm64="6.0", alone=True),
+    Case(
+        "freplace",
+        _always("freplace/replaceable", 2, "struct xdp_md"),
+        "freplace",
+        arm64="6.0",
+        alone=True,
+    ),
     # --- sections of older packages
     Case("socket1", _always("socket1"), "loopback"),
     Case("classifier/ingress", _always("classifier/ingress"), "veth"),
@@ -245,7 +256,7 @@ CASES = (
     Case(
         "perf buffer",
         "struct { __uint(type, BPF_MAP_TYPE_PERF_EVENT_ARRAY); __uint(key_size, 4);"
-        " __uint(value_size, 4); } buffer SEC(\".maps\");\n"
+        ' __uint(value_size, 4); } buffer SEC(".maps");\n'
         'SEC("tp/syscalls/sys_enter_getppid") int p(void *ctx) {\n'
         "	struct event event = {.value = 1};\n"
         "	if (mine())\n"

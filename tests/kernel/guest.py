@@ -20,13 +20,12 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from tests.kernel.cases import CASES, Case
-
 from ebpm.errors import EbpmError
 from ebpm.runtime import netlink
 from ebpm.runtime.network import cgroup_root
 from ebpm.runtime.plan import Plan
 from ebpm.runtime.session import Session
+from tests.kernel.cases import CASES, Case
 
 SECONDS = 20  # for one case; the emulated processor is slow
 LIBC = ctypes.CDLL(None, use_errno=True)
@@ -117,12 +116,12 @@ def send_frames_back() -> None:
 
 def connect() -> None:
     """Connect over TCP on loopback, and send something."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        with socket.create_connection(server.getsockname()) as client:
-            other, _ = server.accept()
-            with other:
-                client.send(b"x" * 100)
-                other.recv(100)
+    with ExitStack() as stack:
+        server = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        client = stack.enter_context(socket.create_connection(server.getsockname()))
+        other = stack.enter_context(server.accept()[0])
+        client.send(b"x" * 100)
+        other.recv(100)
 
 
 def send_datagrams() -> None:
@@ -340,8 +339,8 @@ def scene_sockmap(plan: Plan, data: bytes) -> object:
         other = stack.enter_context(server.accept()[0])
         watched = client if plan.programs[0].section == "sk_msg" else other
         session = stack.enter_context(start(plan, data))
-        assert session._object is not None  # noqa: SLF001  # the map is the tool's own business
-        sockets = session._object.map("sockets")  # noqa: SLF001
+        assert session._object is not None  # the map is the tool's own business
+        sockets = session._object.map("sockets")
         assert sockets is not None
         sockets.update(bytes(4), struct.pack("=Q", watched.fileno()))
 
@@ -423,8 +422,8 @@ def scene_freplace(plan: Plan, data: bytes) -> object:
     own_network()
     target, target_data = load("target")
     with start(target, target_data, {"dev": "lo"}) as other:
-        assert other._object is not None  # noqa: SLF001
-        (program,) = other._object.programs()  # noqa: SLF001
+        assert other._object is not None
+        (program,) = other._object.programs()
         with open(f"/proc/self/fdinfo/{program.fd}", encoding="ascii") as file:
             number = next(line.split()[1] for line in file if line.startswith("prog_id"))
         return fire(plan, data, send_datagrams, prog=number)
@@ -474,23 +473,27 @@ def ask(case: Case) -> dict[str, object]:
     return result
 
 
+def tell(result: dict[str, object]) -> None:
+    """Write a line that the host looks for."""
+    sys.stdout.write(f"@ {json.dumps(result)}\n")
+    sys.stdout.flush()
+
+
 def main() -> None:
     """Ask about all cases, or those named."""
-    global FOLDER  # noqa: PLW0603  # the command line's
+    global FOLDER  # the command line's
     FOLDER, *names = sys.argv[1:]
     for case in CASES:
         if names and case.name not in names:
             continue
-        sys.stdout.flush()
         child = os.fork()
         if not child:
             signal.alarm(SECONDS)
-            print(f"@ {json.dumps(ask(case))}", flush=True)
+            tell(ask(case))
             os._exit(0)
         _, status = os.waitpid(child, 0)
         if status:
-            lost = {"hook": case.name, "outcome": "wrong", "message": f"ended with {status:#x}"}
-            print(f"@ {json.dumps(lost)}", flush=True)
+            tell({"hook": case.name, "outcome": "wrong", "message": f"ended with {status:#x}"})
 
 
 if __name__ == "__main__":

@@ -68,7 +68,7 @@ def compile_cases(architecture: str) -> Path:
 
 
 def _compile(job: tuple[Path, str, list[str]]) -> None:
-    """Compile some cases into one object, and plan each as if it were alone; no case: the target."""
+    """Compile some cases into one object, and plan each as if it were alone; or the target."""
     folder, architecture, names = job
     from ebpm.build.pack import build
     from ebpm.build.toolchain import find_compiler
@@ -117,17 +117,21 @@ def _named(at: int, code: str) -> str:
 # --- asking --------------------------------------------------------------------------------------
 
 
-def read_answers(text: str, release: str, architecture: str) -> list[Answer]:
+def read_answers(text: str, release: str, architecture: str, config: str) -> list[Answer]:
     """Read what guest.py printed, and hold it against what the kernel should have said."""
     found = [json.loads(line[2:]) for line in text.splitlines() if line.startswith("@ {")]
-    return [_judge(one, release, architecture) for one in found]
+    return [judge(one, release, architecture, config) for one in found]
 
 
-def _judge(one: Mapping[str, Any], release: str, architecture: str) -> Answer:
+def judge(one: Mapping[str, Any], release: str, architecture: str, config: str) -> Answer:
+    """Hold an answer against what a kernel of a release and a configuration should say."""
     case = BY_NAME[one["hook"]]
     outcome, message = one["outcome"], one.get("message", "")
     wanted = case.arm64 if architecture == "arm64" else case.since
-    if numbers(release) >= numbers(wanted):
+    if case.option and f"{case.option}=y" not in config and numbers(release) >= numbers(wanted):
+        told = outcome == "feature-missing" and case.option in message
+        wrong = None if told else f"should be feature-missing, and name {case.option}"
+    elif numbers(release) >= numbers(wanted):
         wrong = None if outcome == "works" else f"should work since Linux {wanted}"
     else:
         named = f"Linux {wanted}" in message

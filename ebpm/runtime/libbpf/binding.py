@@ -324,6 +324,11 @@ class Map:
         return int(self._library.function("bpf_map__type")(self._handle))
 
     @property
+    def flags(self) -> int:
+        """BPF_F_*: those of the definition, before the load."""
+        return int(self._library.function("bpf_map__map_flags")(self._handle))
+
+    @property
     def max_entries(self) -> int:
         """The capacity; bytes for a ring buffer."""
         return int(self._library.function("bpf_map__max_entries")(self._handle))

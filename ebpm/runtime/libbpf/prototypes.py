@@ -140,6 +140,8 @@ PROTOTYPES: Final[dict[str, tuple[Any, list[Any]]]] = {  # name: (restype, argty
     "bpf_map__fd": (c_int, [MAP]),
     # enum bpf_map_type bpf_map__type(const struct bpf_map *map)
     "bpf_map__type": (c_int, [MAP]),
+    # __u32 bpf_map__map_flags(const struct bpf_map *map)
+    "bpf_map__map_flags": (c_uint32, [MAP]),
     # __u32 bpf_map__max_entries(const struct bpf_map *map)
     "bpf_map__max_entries": (c_uint32, [MAP]),
     # __u32 bpf_map__key_size(const struct bpf_map *map)

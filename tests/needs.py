@@ -132,6 +132,7 @@ PARTS: dict[str, Callable[[], str | None]] = {
     "libbpf": _libbpf,
     "native": _native,
     "musl": _musl,
+    "qemu": _program("qemu-system-x86_64", "qemu-system-x86"),
     "qemu-arm64": _program("qemu-system-aarch64", "qemu-system-arm"),
     "netns": _netns,
     "docker-registry": _program("docker-registry", "docker-registry"),

@@ -93,7 +93,7 @@ def _load_error(
     refused = log.verifier()
     told_why = refused and refused[1] and "sleepable" not in refused[1]
     if one and not told_why and (lacks := lacking_feature(one, bpf.library)):
-        return FeatureMissing(f"{plan.name}: program {one.name!r} needs {lacks}")
+        return _missing(plan, one, lacks)
     if refused and error.errno != errno.EPERM:
         why = refused[1] or "the verifier gave no reason"
         return ProgramRejected(f"the kernel refuses program {refused[0]!r} of {plan.name}: {why}")
@@ -107,8 +107,9 @@ def _load_error(
             return hook_not_found(program.section, plan.name)
     reason = log.last() or error.strerror
     if error.errno == errno.EPERM:
+        which = f"program {one.name!r} at {one.section}: " if one else ""
         return FeatureMissing(
-            f"this kernel does not allow what {plan.name} does: {reason}",
+            f"this kernel does not allow what {plan.name} does: {which}{reason}",
             hint="lockdown or a hardened kernel forbids such programs; see `dmesg`",
         )
     return LoadFailed(f"{plan.name} cannot be loaded: {reason}")
@@ -135,7 +136,7 @@ def _attach_error(
     if word in _TRACED and tracefs() is None and (absent or error.errno == errno.EACCES):
         return TracefsMissing(f"program {one.name!r} of {plan.name} hooks {one.section}")
     if lacks := lacking_feature(one, library):
-        return FeatureMissing(f"{plan.name}: program {one.name!r} needs {lacks}")
+        return _missing(plan, one, lacks)
     if absent:
         return hook_not_found(one.section, plan.name, one.options)
     unsupported = error.errno in (errno.EOPNOTSUPP, _ENOTSUPP)
@@ -159,6 +160,15 @@ def _attach_error(
         target = one.section.partition("/")[2]
         hint = f"its fields are in {tracefs()}/events/{target}/format; another may have them all"
     return AttachFailed(f"{plan.name}: program {one.name!r} at {one.section}: {reason}", hint=hint)
+
+
+def _missing(plan: Plan, one: ProgramPlan, lacks: str) -> FeatureMissing:
+    hint = None
+    if "built without" in lacks:
+        hint = "run it on a kernel that is built with it"
+    elif "libbpf" in lacks:
+        hint = "use the bundled libbpf, or name another: EBPM_LIBBPF=/path/to/libbpf.so"
+    return FeatureMissing(f"{plan.name}: program {one.name!r} needs {lacks}", hint=hint)
 
 
 def lacking_feature(one: ProgramPlan, library: Libbpf) -> str | None:

@@ -151,7 +151,7 @@ CASES = (
     ),
     Case("lsm", _program("lsm/file_open"), "opens", arm64="6.4"),
     Case("lsm.s", _program("lsm.s/file_open"), "opens", since="5.11", arm64="6.4"),
-    Case("lsm that is not active", _program("lsm/file_open"), "no_lsm", arm64="6.4"),
+    Case("lsm that is not active", _program("lsm/file_open"), "no_lsm"),
     Case("uprobe", _program("uprobe/libc.so.6:getppid"), "getppid"),
     Case("uprobe, binary and pid", _program("uprobe"), "uprobe_options"),
     Case("uretprobe", _program("uretprobe/libc.so.6:getppid"), "getppid"),

@@ -27,7 +27,7 @@ from ebpm.runtime.plan import Plan
 from ebpm.runtime.session import Session
 from tests.kernel.cases import CASES, Case
 
-SECONDS = 20  # for one case; the emulated processor is slow
+SECONDS = 40  # for one case; the emulated processor is slow
 LIBC = ctypes.CDLL(None, use_errno=True)
 FOLDER = ""
 _CLONE_NEWNET, _CLONE_NEWNS = 0x40000000, 0x20000
@@ -217,6 +217,10 @@ def scene_no_lsm(plan: Plan, data: bytes) -> object:
     if LIBC.unshare(_CLONE_NEWNS):
         raise OSError(ctypes.get_errno(), "unshare")
     LIBC.mount(b"none", b"/", None, 0x44000, None)  # MS_REC | MS_PRIVATE
+    if not os.path.exists("/sys/kernel/security/lsm"):  # securityfs is not mounted
+        LIBC.mount(b"none", b"/sys/kernel/security", b"tmpfs", 0, None)
+        with open("/sys/kernel/security/lsm", "w", encoding="ascii"):
+            pass
     if LIBC.mount(path.encode(), b"/sys/kernel/security/lsm", None, 0x1000, None):  # MS_BIND
         raise OSError(ctypes.get_errno(), "mount")
     try:

@@ -14,12 +14,11 @@ import re
 import shutil
 import stat
 import subprocess
-import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from debian import Suite
+from debian import KEYRING, Suite, mirror
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = Path(os.environ.get("EBPM_SCRIPT_CACHE") or ROOT / ".cache").resolve() / "kernels"
@@ -107,6 +106,13 @@ def missing(architecture: str) -> str | None:
     for command in ("apt-get", "dpkg-deb"):
         if not shutil.which(command):
             return f"{command} is not on PATH: Debian's kernels come from its packages"
+    if not (CACHE / architecture / "complete").exists():
+        try:
+            mirror()
+        except SystemExit as error:
+            return str(error)
+        if not Path(KEYRING).exists():
+            return f"there is no {KEYRING}: apt install debian-archive-keyring"
     return None
 
 
@@ -311,7 +317,3 @@ def _entry(name: str, mode: int, data: bytes) -> bytes:
 
 def _padded(data: bytes) -> bytes:
     return data + bytes(-len(data) % 4)
-
-
-if __name__ == "__main__":
-    sys.exit("this is a part of scripts/kernels")

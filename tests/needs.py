@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -125,6 +126,13 @@ def _git() -> str | None:
     return None
 
 
+def _qemu() -> str | None:
+    sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
+    import emulator
+
+    return emulator.missing("amd64")
+
+
 PARTS: dict[str, Callable[[], str | None]] = {
     "root": _root,
     "bpf": _bpf,
@@ -132,7 +140,7 @@ PARTS: dict[str, Callable[[], str | None]] = {
     "libbpf": _libbpf,
     "native": _native,
     "musl": _musl,
-    "qemu": _program("qemu-system-x86_64", "qemu-system-x86"),
+    "qemu": _qemu,
     "qemu-arm64": _program("qemu-system-aarch64", "qemu-system-arm"),
     "netns": _netns,
     "docker-registry": _program("docker-registry", "docker-registry"),

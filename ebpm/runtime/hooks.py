@@ -92,7 +92,7 @@ def nearest(section: str, options: Mapping[str, object] | None = None, count: in
     from difflib import get_close_matches
 
     name, known = candidates(section, options or {})
-    # A kernel has 150,000 functions: only those are compared that begin and end up alike.
+    # A kernel has 150,000 functions: only those are compared that begin alike.
     spread = 2 + len(name) // 4
     alike = {one for one in known if one[:1] == name[:1] and abs(len(one) - len(name)) <= spread}
     return get_close_matches(name, sorted(alike), count, 0.6)

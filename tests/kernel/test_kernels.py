@@ -22,7 +22,7 @@ RECORDED = ROOT / "docs/data/kernels.json"
 def test_the_oldest_and_the_newest_kernel_do_what_the_table_says(tmp_path: Path) -> None:
     results = tmp_path / "results.json"
     cache = {"EBPM_SCRIPT_CACHE": str(matrix.CACHE.parent)}
-    command = [sys.executable, ROOT / "scripts/kernels", "--kernel", "5.10,newest"]
+    command = [sys.executable, ROOT / "scripts/kernels.py", "--kernel", "5.10,newest"]
     done = subprocess.run(
         [*command, "--json", results],
         env={**os.environ, **cache},

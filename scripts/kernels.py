@@ -1,0 +1,161 @@
+"""Ask kernels about hooks: every kind of program is loaded, attached and triggered.
+
+Debian's kernels are fetched and booted in QEMU, without KVM and without root rights, with one
+initramfs; each case of tests/kernel/cases.py must report events, or fail with the error that names
+the feature and the kernel that it came with.
+
+    scripts/kernels [--kernel 5.10,newest] [--arch amd64] [--only HOOK] [--update] [--record]
+
+Needs QEMU, Debian's apt and dpkg and a mirror, and ebpm with its compiler, which also makes libbpf
+for the guest; scripts/kernels, without .py, installs them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
+
+import emulator  # noqa: E402
+from targets import TARGETS  # noqa: E402
+
+from tests.kernel import matrix  # noqa: E402
+
+RESULTS = ROOT / "docs/data/kernels.json"
+GUEST = f"""{emulator.PYTHON} -I -c '
+import sys
+sys.path.insert(0, "/work")
+sys.argv[1:] = ["/work/cases", *%r]
+from tests.kernel.guest import main
+main()'"""
+SECONDS = 400  # for one kernel
+LSM = "lsm=lockdown,yama,bpf"
+
+
+def bundle(architecture: str) -> Path:
+    """Make libbpf for the guest, if that has not been done."""
+    machine = {"amd64": "x86_64", "arm64": "aarch64"}[architecture]
+    name = f"{machine}-linux-gnu"
+    assert name in TARGETS
+    folder = matrix.CACHE.parent / "native" / name
+    subprocess.run([sys.executable, ROOT / "scripts/native", "--target", name], check=True)
+    return folder
+
+
+def ask(
+    architecture: str, names: list[str], only: list[str], *, update: bool
+) -> list[dict[str, object]]:
+    """Boot kernels, as many at a time as there are processors; give the results of each."""
+    began = time.monotonic()
+    kernels = [emulator.fetch(name, architecture, update=update) for name in names]
+    root = emulator.userland(architecture)
+    say(began, f"kernels: {', '.join(f'{one.release} ({one.package})' for one in kernels)}")
+    tools = matrix.compile_cases(architecture)
+    say(began, "tools compiled")
+    results = []
+    with tempfile.TemporaryDirectory() as name:
+        guest, image = Path(name) / "guest", Path(name) / "image.cpio"
+        guest.mkdir()
+        matrix.fill_guest(guest, tools, bundle(architecture))
+        emulator.compile_python(root, guest)
+        emulator.initramfs(image, root, guest, GUEST % only, kernels)
+        say(began, f"initramfs of {image.stat().st_size >> 20} MB")
+        with ThreadPoolExecutor(emulator.PROCESSORS) as pool:
+            boots = [pool.submit(boot, one, image) for one in kernels]
+            for one, done in zip(kernels, boots, strict=True):
+                text, seconds = done.result()
+                config = one.config.read_text()
+                answers = matrix.read_answers(text, one.release, architecture, config)
+                say(began, f"{one.name} on {architecture}: {len(answers)} hooks in {seconds:.1f} s")
+                results.append(result(one, answers, len(only) or len(matrix.CASES)))
+    return results
+
+
+def boot(kernel: emulator.Kernel, image: Path) -> tuple[str, float]:
+    """Boot a kernel; give what it printed, and the seconds."""
+    began = time.monotonic()
+    return emulator.boot(kernel, image, seconds=SECONDS, options=LSM), time.monotonic() - began
+
+
+def result(kernel: emulator.Kernel, answers: list[matrix.Answer], wanted: int) -> dict[str, object]:
+    """Write what one kernel said; show what it should not have said."""
+    wrong = [one for one in answers if one.wrong]
+    for one in wrong:
+        print(f"   {one.hook}: {one.outcome}, {one.wrong}: {one.message}")
+    if len(answers) != wanted:
+        print(f"   it answered {len(answers)} of {wanted} questions")
+    works = sum(one.outcome == "works" for one in answers)
+    newer = len(answers) - works - len(wrong)
+    print(f"   {works} work, {newer} are not in this kernel, {len(wrong)} wrong")
+    return {
+        "kernel": kernel.name,
+        "architecture": kernel.architecture,
+        "release": kernel.release,
+        "hooks": {one.hook: one.outcome for one in answers},
+        "wrong": len(wrong) + abs(wanted - len(answers)),
+    }
+
+
+def say(began: float, text: str) -> None:
+    """Tell how far it is, with the seconds since the beginning."""
+    print(f"[{time.monotonic() - began:6.1f}] {text}", flush=True)
+
+
+def record(results: list[dict[str, object]]) -> None:
+    """Keep results in the tree, beside those of other kernels."""
+    kept = {"schemaVersion": 1, "kernels": []}
+    if RESULTS.exists():
+        kept = json.loads(RESULTS.read_text())
+    new = {(one["kernel"], one["architecture"]) for one in results}
+    old = [one for one in kept["kernels"] if (one["kernel"], one["architecture"]) not in new]
+    own = [{key: one[key] for key in one if key != "wrong"} for one in results]
+    order = list(emulator.KERNELS)
+    kept["kernels"] = sorted(
+        [*old, *own], key=lambda one: (one["architecture"], order.index(one["kernel"]))
+    )
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(json.dumps(kept, indent=1) + "\n")
+    print(f"recorded in {RESULTS.relative_to(ROOT)}")
+
+
+def main() -> None:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    names = list(emulator.KERNELS)
+    known = ", ".join(names)
+    parser.add_argument("--kernel", metavar="LIST", default="all", help=f"all, or of {known}")
+    parser.add_argument("--arch", metavar="LIST", default="amd64", help="amd64, arm64, or both")
+    parser.add_argument("--only", metavar="HOOK", action="append", default=[], help="one case")
+    parser.add_argument("--update", action="store_true", help="look for newer packages")
+    parser.add_argument("--record", action="store_true", help=f"write {RESULTS.relative_to(ROOT)}")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="write the results to a file")
+    options = parser.parse_args()
+    wanted = names if options.kernel == "all" else options.kernel.split(",")
+    if unknown := [name for name in wanted if name not in names]:
+        parser.error(f"no such kernel: {', '.join(unknown)}; there are {', '.join(names)}")
+    if unknown := [name for name in options.only if name not in matrix.BY_NAME]:
+        parser.error(f"no such case: {', '.join(unknown)}; there are {', '.join(matrix.BY_NAME)}")
+    results = []
+    for architecture in options.arch.split(","):
+        if reason := emulator.missing(architecture):
+            sys.exit(f"error: {reason}")
+        results += ask(architecture, wanted, options.only, update=options.update)
+    if options.json:
+        options.json.write_text(json.dumps(results) + "\n")
+    if options.record and not options.only:
+        record(results)
+    sys.exit(any(one["wrong"] for one in results))
+
+
+if __name__ == "__main__":
+    main()

@@ -66,7 +66,7 @@ for module in {" ".join(MODULES)}; do
     /bin/busybox insmod /modules/$(/bin/busybox uname -r)/$module.ko
 done
 echo "--- begin"
-cd /work
+cd /guest
 {{ %s
 }}
 echo "--- end $?"
@@ -275,7 +275,7 @@ def initramfs(
 
 
 def _entries(root: Path, folder: Path, init: str, kernels: Iterable[Kernel]) -> Iterator[bytes]:
-    for name in ("proc", "sys", "dev", "tmp", "root", "usr", "work", "modules", "boot"):
+    for name in ("proc", "sys", "dev", "tmp", "root", "usr", "guest", "modules", "boot"):
         yield _entry(name, stat.S_IFDIR | 0o755, b"")
     for name, target in (("bin", "bin"), ("lib", "lib"), ("sbin", "bin"), ("lib64", "lib64")):
         yield _entry(name, stat.S_IFLNK | 0o777, f"usr/{target}".encode())
@@ -284,7 +284,7 @@ def _entries(root: Path, folder: Path, init: str, kernels: Iterable[Kernel]) -> 
         if name != "usr" and not name.startswith(_LEFT_OUT) and _wanted(path.relative_to(root)):
             yield _file(name, path)
     for path in sorted(folder.rglob("*")):
-        yield _file(f"work/{path.relative_to(folder)}", path)
+        yield _file(f"guest/{path.relative_to(folder)}", path)
     for kernel in kernels:
         yield _file(f"boot/config-{kernel.release}", kernel.config)
         yield _entry(f"modules/{kernel.release}", stat.S_IFDIR | 0o755, b"")

@@ -32,8 +32,8 @@ from tests.kernel import matrix  # noqa: E402
 RESULTS = ROOT / "docs/data/kernels.json"
 GUEST = f"""{emulator.PYTHON} -I -c '
 import sys
-sys.path.insert(0, "/work")
-sys.argv[1:] = ["/work/cases", *%r]
+sys.path.insert(0, "/guest")
+sys.argv[1:] = ["/guest/cases", *%r]
 from tests.kernel.guest import main
 main()'"""
 SECONDS = 400  # for one kernel

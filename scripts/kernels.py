@@ -33,7 +33,7 @@ RESULTS = ROOT / "docs/data/kernels.json"
 GUEST = f"""{emulator.PYTHON} -I -c '
 import sys
 sys.path.insert(0, "/guest")
-sys.argv[1:] = ["/guest/cases", *%r]
+sys.argv[1:] = ["/guest/cases", *%s]
 from tests.kernel.guest import main
 main()'"""
 SECONDS = 400  # for one kernel
@@ -66,7 +66,7 @@ def ask(
         guest.mkdir()
         matrix.fill_guest(guest, tools, bundle(architecture))
         emulator.compile_python(root, guest)
-        emulator.initramfs(image, root, guest, GUEST % only, kernels)
+        emulator.initramfs(image, root, guest, GUEST % json.dumps(only), kernels)
         say(began, f"initramfs of {image.stat().st_size >> 20} MB")
         with ThreadPoolExecutor(emulator.PROCESSORS) as pool:
             boots = [pool.submit(boot, one, image) for one in kernels]

@@ -74,33 +74,22 @@ def essential(name: str) -> str:
 
 def candidates(kernel: Btf, names: Collection[str]) -> dict[str, list[int]]:
     """Find the kernel's types by their names without flavours."""
-    places = kernel.name_places()
-    named = set(places)
-    known = {
-        place: name
-        for name in names
-        for place in _places_of(kernel.strings, name.encode())
-        if place in named
-    }
+    known = {place: name for name in names for place in _places_of(kernel.strings, name.encode())}
     found: dict[str, list[int]] = {}
-    for type_id, place in enumerate(places):
-        if place in known:
-            found.setdefault(known[place], []).append(type_id)
+    for type_id, place in kernel.named(known):
+        found.setdefault(known[place], []).append(type_id)
     return found
 
 
 def _places_of(strings: bytes, name: bytes) -> Iterator[int]:
     """Find where a name begins, alone or with a flavour."""
-    at = strings.find(name)
-    while at >= 0:
-        end = at + len(name)
-        if strings[end] == 0:
-            yield at
-        elif strings.startswith(b"___", end):
-            text = strings[at : strings.find(b"\0", end)].decode("utf-8", "replace")
-            if essential(text).encode() == name:
+    for tail in (b"\0", b"___"):
+        at = strings.find(name + tail)
+        while at >= 0:
+            text = strings[at : strings.find(b"\0", at)]
+            if text == name or essential(text.decode("utf-8", "replace")).encode() == name:
                 yield at
-        at = strings.find(name, at + 1)
+            at = strings.find(name + tail, at + 1)
 
 
 def same_kind(one: int, other: int) -> bool:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import struct
 import sys
 from array import array
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Collection, Iterator
 from typing import TypeVar
 
 from ebpm.btf import types as t
@@ -21,6 +22,8 @@ HEADER_SIZE = 24
 _DEPTH_LIMIT = 64  # of nested types; the kernel's own (kernel/bpf/btf.c) is 32
 _LONGEST_NAME = 4096  # the kernel takes 512
 _NAMES_SLACK = 1 << 20  # names may share their ends, and so be longer than the string table
+
+_FEW = 16  # names that are searched for one by one, rather than in one pass over all types
 
 _T = TypeVar("_T")
 
@@ -50,41 +53,33 @@ class Btf:
             raise InvalidBtf("the BTF string table is not enclosed in NUL bytes")
         self._known_strings: dict[int, str] = {}
         self._strings_left = 2 * len(self.strings) + _NAMES_SLACK
-        self._offsets = self._scan()
+        # All parts of a record are 32-bit words.
+        self._words = array("I", self._types[: len(self._types) & ~3])
+        if (self.order == "<") != (sys.byteorder == "little"):
+            self._words.byteswap()
+        self._starts = self._scan()
         self._decoded: dict[int, t.Type] = {0: t.Void()}
         self._names: dict[tuple[int, str], int] | None = None
 
-    def _scan(self) -> list[int]:
-        """Find every record: the list's index is the type's id."""
-        offsets = [0]
-        add = offsets.append
-        kinds = range(32)
-        fixed = [12 + t.FIXED_TAIL[kind] if kind in t.FIXED_TAIL else 12 for kind in kinds]
-        each = [t.ENTRY_SIZE.get(kind, 0) for kind in kinds]
-        known = [t.KIND_VOID < kind <= t.KIND_ENUM64 for kind in kinds]
-        words = self._words()
-        at, end = 0, len(self._types)
-        while at + 12 <= end:
+    def _scan(self) -> array[int]:
+        """Find every record, in words from the first: the index is the type's id."""
+        found = array("I", [0])
+        add, steps, words = found.append, _Steps(), self._words
+        at, last = 0, len(words) - 3
+        while at <= last:
             add(at)
-            info = words[(at >> 2) + 1]
-            kind = info >> 24 & 31
-            if not known[kind]:
-                raise InvalidBtf(f"BTF type {len(offsets) - 1} is of unknown kind {kind}")
-            at += fixed[kind] + each[kind] * (info & 0xFFFF)
-        if at != end:
+            step = steps[words[at + 1]]
+            if not step:
+                kind = words[at + 1] >> 24 & 31
+                raise InvalidBtf(f"BTF type {len(found) - 1} is of unknown kind {kind}")
+            at += step
+        if at * 4 != len(self._types):
             raise InvalidBtf("the last BTF type is cut off")
-        return offsets
-
-    def _words(self) -> array[int]:
-        """Read the types as 32-bit words, which is what all of a record is made of."""
-        words = array("I", self._types[: len(self._types) & ~3])
-        if (self.order == "<") != (sys.byteorder == "little"):
-            words.byteswap()
-        return words
+        return found
 
     def __len__(self) -> int:
         """Count the types, ``void`` included: ids run from 0 to this number, exclusive."""
-        return len(self._offsets)
+        return len(self._starts)
 
     def name(self, offset: int) -> str:
         """Read a name, as :meth:`string` does; no name is longer than a page."""
@@ -112,21 +107,30 @@ class Btf:
 
     def record(self, type_id: int) -> tuple[int, int, int, bytes]:
         """Read a type's record as it stands: name offset, info word, size or type, and its tail."""
-        if not 0 < type_id < len(self._offsets):
+        if not 0 < type_id < len(self._starts):
             raise InvalidBtf(f"there is no BTF type {type_id}")
-        at = self._offsets[type_id]
-        last = type_id + 1 == len(self._offsets)
-        end = len(self._types) if last else self._offsets[type_id + 1]
-        name, info, word = struct.unpack_from(self.order + "III", self._types, at)
-        return name, info, word, self._types[at + 12 : end]
+        at = self._starts[type_id]
+        last = type_id + 1 == len(self._starts)
+        end = len(self._words) if last else self._starts[type_id + 1]
+        name, info, word = self._words[at : at + 3]
+        return name, info, word, self._types[at * 4 + 12 : end * 4]
 
-    def name_places(self) -> list[int]:
-        """Tell for each type, ``void`` among them, where its name stands in ``strings``."""
-        words = self._words()
-        places = [0, *[words[at >> 2] for at in self._offsets[1:]]]
-        if max(places) >= len(self.strings) and max(places):
-            raise InvalidBtf(f"a BTF name points outside the string table ({max(places)})")
-        return places
+    def named(self, places: Collection[int]) -> list[tuple[int, int]]:
+        """List the types whose names stand at some places in ``strings``: id and place, by id."""
+        if len(places) > _FEW:
+            words = self._words
+            pairs = [(number, words[at]) for number, at in enumerate(self._starts) if number]
+            return [pair for pair in pairs if pair[1] in places]
+        found = []
+        for place in places:
+            wanted = struct.pack(self.order + "I", place)
+            at = self._types.find(wanted)
+            while at >= 0:
+                number = bisect_left(self._starts, at // 4, 1)
+                if not at % 4 and number < len(self) and self._starts[number] == at // 4:
+                    found.append((number, place))
+                at = self._types.find(wanted, at + 1)
+        return sorted(found)
 
     def kind(self, type_id: int) -> int:
         """Tell a type's kind without decoding it."""
@@ -236,6 +240,16 @@ class Btf:
             return self._size(found.type, depth - 1)
         sized = (t.Int, t.Float, t.Struct, t.Enum, t.DataSection)
         return found.size if isinstance(found, sized) else 0
+
+
+class _Steps(dict[int, int]):
+    """The words that a record takes, by its info word; 0 for a kind that is not known."""
+
+    def __missing__(self, info: int) -> int:
+        kind = info >> 24 & 31
+        size = 12 + t.FIXED_TAIL.get(kind, 0) + t.ENTRY_SIZE.get(kind, 0) * (info & 0xFFFF)
+        self[info] = size // 4 if t.KIND_VOID < kind <= t.KIND_ENUM64 else 0
+        return self[info]
 
 
 def byte_order(raw: bytes) -> str:

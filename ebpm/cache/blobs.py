@@ -9,6 +9,7 @@ import errno
 import os
 import stat
 
+from ebpm.cache.hashes import hex_digest
 from ebpm.errors import BlobNotFound, DigestMismatch, InvalidDigest, SizeMismatch, StoreUnusable
 
 TYPE_CHECKING = False
@@ -95,12 +96,10 @@ def read_blob(root: str, digest: str, size: int) -> bytes:
 
 def check_bytes(data: bytes, digest: str, size: int, what: str) -> None:
     """Compare bytes with a descriptor."""
-    import hashlib
-
     if len(data) != size:
         raise SizeMismatch(f"{what} has not the {size} bytes that were promised: it is damaged")
     algorithm, _, digits = digest.partition(":")
-    if hashlib.new(algorithm, data).hexdigest() != digits:
+    if hex_digest(algorithm, data) != digits:
         raise DigestMismatch(f"{what} does not hash to its name: it is damaged")
 
 

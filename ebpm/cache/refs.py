@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 
 from ebpm.cache.blobs import blob_path, open_regular
+from ebpm.cache.hashes import hex_digest
 from ebpm.errors import InvalidDigest, InvalidManifest, ManifestNotFound, StoreUnusable
 from ebpm.plainjson import dumps, loads
 
@@ -24,9 +25,7 @@ _BATCH = 64
 
 def ref_path(root: str, reference: str) -> str:
     """Tell where a reference's file lies; the name is hashed, so any text is safe."""
-    import hashlib
-
-    name = hashlib.sha256(reference.encode("utf-8", "surrogatepass")).hexdigest()
+    name = hex_digest("sha256", reference.encode("utf-8", "surrogatepass"))
     return f"{root}/{FOLDER}/{name[:2]}/{name}.json"
 
 

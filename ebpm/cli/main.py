@@ -21,6 +21,9 @@ def main() -> NoReturn:
         if arguments == ["--version"]:
             status = _version()
         elif arguments[:1] == ["run"] and not completing and not _asks_help(arguments[1:]):
+            import gc
+
+            gc.disable()  # nothing of what is imported is garbage: 1 ms; cli/run turns it on again
             from ebpm.cli.run import main as run
 
             status = run(arguments[1:])

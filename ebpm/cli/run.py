@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 
 from ebpm import api
@@ -138,6 +139,7 @@ class _Run:
                 per_cpu=bool(self.options["per_cpu"]),
                 types=types,
             ) as session:
+                gc.enable()
                 self.signals.watch(session, self.stream)
                 if session.printk_trouble:
                     warn(f"{self.plan.name}: {session.printk_trouble}")

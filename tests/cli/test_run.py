@@ -533,8 +533,8 @@ finally:
     new = sorted({name.partition(".")[0] for name in set(sys.modules) - before})
     print(*new, file=sys.stderr)
 """
-NATIVE = {"__future__", "_blake2", "_ctypes", "_hashlib", "_json", "_struct", "ctypes", "ebpm"} | {
-    *("errno", "hashlib", "mmap", "select", "struct", "types", "_signal")
+NATIVE = {"__future__", "_ctypes", "_json", "_sha2", "_sha256", "_struct", "ctypes", "ebpm"} | {
+    *("errno", "gc", "mmap", "select", "struct", "types", "_signal")
 }
 
 

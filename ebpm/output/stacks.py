@@ -55,7 +55,7 @@ def _text(source: Source, trace: Trace) -> list[str]:
     if source.form != EVENTS:
         value = next(one.layout for one in _members(source) if one.name == "value")
         lines += [
-            f"{one.name} = {value_text(one.layout, trace.fields.get(one.name))}"
+            f"{one.name} = {value_text(one.layout, trace.parts['value'].get(one.name))}"
             for one in named_members(value)
         ]
     return lines
@@ -106,22 +106,22 @@ class StackLines:
 def _object(source: Source, trace: Trace) -> dict[str, Json]:
     assert source.layout is not None
     if source.form == EVENTS:
-        return _with_frames(source, trace, source.layout)
+        return _with_frames(source, trace, "", source.layout)
     found: dict[str, Json] = {}
     for part in _members(source):
         if part.layout.members:
-            found[part.name] = _with_frames(source, trace, part.layout)
+            found[part.name] = _with_frames(source, trace, part.name, part.layout)
         else:
-            found[part.name] = trace.fields.get(part.name)
+            found[part.name] = trace.parts.get(part.name)
     return found
 
 
-def _with_frames(source: Source, trace: Trace, layout: Layout) -> dict[str, Json]:
+def _with_frames(source: Source, trace: Trace, part: str, layout: Layout) -> dict[str, Json]:
     assert source.stack is not None
-    fields = json_fields(layout, trace.fields)
+    fields = json_fields(layout, trace.parts[part])
     for role, frames in (("kstack", trace.kernel), ("ustack", trace.user)):
         name = source.stack.names.get(role, "")
-        if name in fields:
+        if name in fields and (part != "value" or name not in trace.parts.get("key", {})):
             fields[name] = [_frame_object(frame) for frame in frames]
     return fields
 

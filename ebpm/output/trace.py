@@ -38,23 +38,23 @@ _COUNTS = ("count", "samples", "value", "hits")
 class Trace:
     """One record's stacks, innermost frame first; either may be empty.
 
-    ``fields`` are the record's members, of an entry's key and value together; ``count`` is how
-    often the stack was seen: 1 for an event, what the value says for the entry of a map.
+    ``parts`` are the record's members, by the name of the part: "" for an event, else an entry's
+    ``key`` and ``value``. ``count`` is how often the stack was seen: 1 for an event, what the value
+    says for the entry of a map.
     """
 
-    __slots__ = ("comm", "count", "cpu", "fields", "kernel", "pid", "user")
+    __slots__ = ("comm", "count", "cpu", "kernel", "parts", "pid", "user")
 
     def __init__(self, source: Source, record: Buffer, symbols: Symbols) -> None:
         where = source.stack
         assert where is not None
         value = source.read(record, 0)
-        parts = [value] if source.form == EVENTS else [value.get("key") or {}, value["value"]]
-        fields: dict[str, Any] = {}
-        for part in reversed(parts):
-            fields |= part
-        self.fields = fields
-        self.pid = self._number("pid", where.names)
-        self.cpu = self._number("cpu_id", where.names)
+        self.parts: dict[str, Any] = {"": value} if source.form == EVENTS else value
+        fields: dict[str, Any] = {}  # a key's members go before a value's of the same name
+        for part in ("value", "key", ""):
+            fields |= self.parts.get(part) or {}
+        self.pid = _number(fields, "pid", where.names)
+        self.cpu = _number(fields, "cpu_id", where.names)
         comm = fields.get(where.names.get("comm", ""))
         self.comm = comm if isinstance(comm, str) else None
         kernel = _addresses(source, fields, "kstack")
@@ -66,9 +66,10 @@ class Trace:
             self.kernel, self.user = _bare(kernel), _bare(user)
         self.count = 1 if source.form == EVENTS else entry_count(value)
 
-    def _number(self, role: str, names: dict[str, str]) -> int | None:
-        found = self.fields.get(names.get(role, ""))
-        return found if isinstance(found, int) else None
+
+def _number(fields: dict[str, Any], role: str, names: dict[str, str]) -> int | None:
+    found = fields.get(names.get(role, ""))
+    return found if isinstance(found, int) else None
 
 
 class BareFrame:

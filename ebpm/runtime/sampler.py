@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _CODES = {1: "b", 2: "h", 4: "i", 8: "q"}
 _FLOATS = {4: "f", 8: "d"}
+_LONGEST_WAIT = 3600.0  # seconds: any number may stand in the metadata, and epoll takes fewer
 _LARGEST_FLOAT = 3.4028234663852886e38
 
 
@@ -69,8 +70,8 @@ class Sampler:
         self._add = _adder(value, self._entries.each, self._entries.value_size)
 
     def wait(self, now: float) -> float:
-        """Tell the seconds until the next reading; 0 if it is due."""
-        return max(self._next - now, 0.0)
+        """Tell the seconds until the next reading, or until this is to be asked again."""
+        return min(max(self._next - now, 0.0), _LONGEST_WAIT)
 
     def due(self, now: float) -> bool:
         """Whether it is time to read; if so, the next reading is set. Missed ones are left out."""

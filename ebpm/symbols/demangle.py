@@ -44,6 +44,7 @@ class Demangler:
                 encoding="utf-8",
                 errors="replace",
                 timeout=_PATIENCE,
+                start_new_session=True,  # Ctrl-C is for us
                 check=True,
             )
         except (OSError, subprocess.SubprocessError):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import re
 import struct
+import termios
 
 import pytest
 
@@ -12,6 +15,7 @@ from ebpm.btf.layout import Layout
 from ebpm.event import LINEAR, LOG2, Source
 from ebpm.output.histogram import linear_histogram, log2_histogram
 from ebpm.output.histograms import Histograms
+from ebpm.output.stream import Stream
 from ebpm.output.text import Text
 from tests.output.test_sinks import COMM, U64, Pipe, batch_of, struct_of
 
@@ -138,3 +142,17 @@ def test_a_table_gets_its_header_again_after_a_histogram() -> None:
         "key =  1",
         "TIME     X       ",
     ]
+
+
+@pytest.mark.parametrize(("columns", "stars"), [(100, 62), (40, 20), (500, 100)])
+def test_on_a_terminal_bars_are_as_wide_as_it_allows(columns: int, stars: int) -> None:
+    ours, theirs = os.openpty()
+    try:
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("=4H", 24, columns, 0, 0))
+        sink = Histograms(Stream(theirs), colour=True)
+        sink.write(batch_of(Source("h", HIST, LOG2), record(1, b"a", 0, 2, 0)))
+        seen = os.read(ours, 1 << 16).decode()
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert "\x1b[32m" + "*" * stars + "\x1b[0m|" in seen

@@ -203,6 +203,23 @@ def test_in_json_an_entry_keeps_its_parts() -> None:
     assert [one["symbol"] for one in found["key"]["kernel_stack_id"]] == ["k1", "k2", "k3"]
 
 
+def test_members_of_one_name_in_key_and_value_are_not_mixed_up() -> None:
+    layout = struct_of(
+        ("key", struct_of(("kernel_stack_id", INT), ("pid", INT))),
+        ("value", struct_of(("pid", INT), ("kernel_stack_id", INT))),
+    )
+    names = {"pid": "pid", "kstack": "kernel_stack_id"}
+    stack = StackFields(names, symbols=True, frames=lambda one: STACKS[one])
+    source = Source("counts", layout, ENTRIES, stack=stack)
+    data = struct.pack("=iiii", 7, 1, 2, 3)
+    pipe = Pipe()
+    StackLines(pipe, Table(), named=False).write(batch_of(source, data))
+    found = json.loads(pipe.text())
+    assert (found["key"]["pid"], found["value"]) == (1, {"pid": 2, "kernel_stack_id": 3})
+    assert len(found["key"]["kernel_stack_id"]) == 3
+    assert text(data, of=source).endswith("pid = 2\nkernel_stack_id = 3\n\n")
+
+
 # --- folded --------------------------------------------------------------------------------------
 
 

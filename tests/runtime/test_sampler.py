@@ -16,7 +16,7 @@ import pytest
 from ebpm.btf import layout as kinds
 from ebpm.btf.layout import Layout, Member
 from ebpm.errors import MapUnreadable
-from ebpm.package.model import MapSpec, Package
+from ebpm.package.model import MapSpec, Package, Sample
 from ebpm.runtime.libbpf.binding import LibbpfError, Map
 from ebpm.runtime.libbpf.contents import Contents
 from ebpm.runtime.planner import make_plan
@@ -143,6 +143,27 @@ def test_per_cpu_each_cpu_is_a_record_of_its_own(program: Build, name: str) -> N
     for cpu, value in values.items():
         count = 1 if cpu in cpus else 0
         assert value == ({"u64": count} if key == 0 else {"count": count, "last": 10 * count})
+
+
+@kernel
+def test_stacks_of_a_stack_map_are_lists_of_addresses(program: Build) -> None:
+    package = program("stacks")
+    sample = Sample(interval=1000)
+    maps = [replace(one, sample=sample if one.name == "stackmap" else None) for one in package.maps]
+    with running(replace(package, maps=tuple(maps)), interval=FAR) as session:
+        trigger(2)
+        found = rest(session)
+    assert len(found) == 2  # of the kernel and of us
+    for one in found:
+        (addresses,) = one["value"].values()
+        assert len(addresses) == 32
+        assert addresses[0] > 4096
+
+
+@kernel
+def test_any_interval_can_be_waited_for(program: Build) -> None:
+    with running(only(program("samples"), "counts", interval=10**30)) as session:
+        assert list(session.batches(0.01)) == []
 
 
 @kernel

@@ -43,7 +43,7 @@ class Sources:
         client: makes requests.
         cache: where downloads are kept, and asked about again by their ETag.
         compile_source: makes a package of a .bpf.c file.
-        warn: told when an old copy has to do.
+        warn: told when an old copy has to do, and of keys that seem misspelt.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Sources:
             return self._compile(path)
         if form == C:
             return self._compile(path)
-        return read_package(path, form)
+        return read_package(path, form, self._warn)
 
     def from_base(self, base: str, target: Target, *, fresh: bool = False) -> Package:
         """Get a NAME from an HTTP base, which serves ``NAME/package.json`` and has no tags.
@@ -120,7 +120,7 @@ class Sources:
                 source = Path(folder) / name
                 source.write_bytes(data)
                 return self._compile(source)
-        return parse_package(data, place, path, form)
+        return parse_package(data, place, path, form, self._warn)
 
     # --- downloads -------------------------------------------------------------------------------
 

@@ -26,6 +26,7 @@ from ebpm.oci.store import MemoryStore, Source, fetch, fetch_manifest
 from ebpm.package.fields import Fields, present
 from ebpm.package.meta import check_schema, read_meta, write_meta
 from ebpm.package.model import SCHEMA_VERSION, ObjectFile, Package
+from ebpm.package.schema import check_written
 from ebpm.package.text import read_json
 from ebpm.package.wasm import LAYER_TYPES
 
@@ -118,6 +119,8 @@ def _annotations(package: Package, created: int) -> dict[str, str]:
 
 def write_config(package: Package, one: ObjectFile, platform: Platform | None) -> dict[str, Any]:
     """Write the config of one object's manifest."""
+    meta = write_meta(package)
+    check_written(meta, "meta")
     return present(
         schemaVersion=SCHEMA_VERSION,
         name=package.name,
@@ -127,7 +130,7 @@ def write_config(package: Package, one: ObjectFile, platform: Platform | None) -
         architecture=platform.architecture if platform else None,
         portable=True if platform is None else None,
         object={"digest": str(one.digest), "size": len(one.data)},
-        meta=write_meta(package),
+        meta=meta,
     )
 
 

@@ -10,6 +10,7 @@ import binascii
 import json
 import re
 import zlib
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ from ebpm.package.fields import Fields
 from ebpm.package.meta import read_meta, write_meta
 from ebpm.package.model import ObjectFile, Package
 from ebpm.package.older import from_flat, from_november, is_flat
+from ebpm.package.schema import check_written, misspelt
 from ebpm.package.tar import PACKAGE as TAR_PACKAGE
 from ebpm.package.tar import is_tar, read_tar, write_tar
 from ebpm.package.text import read_json, read_json_or_yaml, read_yaml, write_yaml
@@ -42,12 +44,15 @@ _FILE_LIMIT = 256 << 20
 _OBJECT_LIMIT = 128 << 20
 
 
-def read_package(path: Path, form: str | None = None) -> Package:
+def read_package(
+    path: Path, form: str | None = None, notice: Callable[[str], None] | None = None
+) -> Package:
     """Read a package from a file; a skeleton's object lies beside it.
 
     Args:
         path: of the file.
         form: as :func:`parse_package` takes it.
+        notice: as there.
 
     Raises:
         TargetNotFound: the file, or the object beside it, is not there.
@@ -59,11 +64,15 @@ def read_package(path: Path, form: str | None = None) -> Package:
         data = path.read_bytes()
     except OSError as error:
         raise TargetNotFound(f"cannot read {path}: {error.strerror}") from None
-    return parse_package(data, str(path), path, form)
+    return parse_package(data, str(path), path, form, notice)
 
 
 def parse_package(
-    data: bytes, place: str, path: Path | None = None, form: str | None = None
+    data: bytes,
+    place: str,
+    path: Path | None = None,
+    form: str | None = None,
+    notice: Callable[[str], None] | None = None,
 ) -> Package:
     """Read a package from bytes.
 
@@ -72,6 +81,7 @@ def parse_package(
         place: where they came from, for errors.
         path: the file, to find a skeleton's object beside it and to name an object.
         form: "o", "wasm", "tar", "json" or "yaml", where the bytes are not to be asked.
+        notice: told of keys that are misspelt, as it seems; they are no errors.
 
     Raises:
         WasmModule: it is for another runtime.
@@ -89,15 +99,25 @@ def parse_package(
     if not isinstance(content, dict):
         raise InvalidPackage(f"{place} is not a package: it holds no object")
     if "bpf_object" in content:
+        _notice(content, "", place, notice)
         return _read_composed(content, place, _tool_name(path))
     if "bpf_skel" in content:
         if path is None:
             raise InvalidPackage(f"{place} is a skeleton, whose object is in another file")
+        _notice(content, "meta", place, notice)
         return _read_skeleton(content, path)
     if is_flat(content):
         return _read_flat(content, place, _tool_name(path))
     keys = ", ".join(sorted(map(str, content))[:8])
     raise InvalidPackage(f"{place} is not a package: it has {keys or 'nothing'}, and no bpf_object")
+
+
+def _notice(
+    content: dict[str, Any], part: str, place: str, notice: Callable[[str], None] | None
+) -> None:
+    for line in misspelt(content, part) if notice else ():
+        if notice:
+            notice(f"{place}: {line}")
 
 
 def _form_of_bytes(data: bytes) -> str | None:
@@ -227,12 +247,15 @@ def write_composed(package: Package, one: ObjectFile, form: str) -> bytes:
         "bpf_object_size": len(one.data),
         "meta": _marked(package, one),
     }
+    check_written(fields)
     return _dump(fields, form)
 
 
 def write_skeleton(package: Package, one: ObjectFile, form: str) -> bytes:
     """Write NAME.skel.json or NAME.skel.yaml, for an object that is written beside it."""
-    return _dump(_marked(package, one), form)
+    meta = _marked(package, one)
+    check_written(meta, "meta")
+    return _dump(meta, form)
 
 
 def write_bundle(package: Package, one: ObjectFile, *, compressed: bool = False) -> bytes:

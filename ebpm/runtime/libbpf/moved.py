@@ -16,11 +16,7 @@ import os
 from ctypes import byref, sizeof
 
 from ebpm.runtime.libbpf.binding import LibbpfError
-from ebpm.runtime.libbpf.structs import (
-    KprobeMultiOptions,
-    KprobeOptions,
-    KsyscallOptions,
-)
+from ebpm.runtime.libbpf.structs import KprobeMultiOptions, KprobeOptions, KsyscallOptions
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -76,16 +72,14 @@ def attach_to(program: Program, section: str) -> Link:
         return program.link("bpf_program__attach_trace")
     if word == "lsm":
         return program.link("bpf_program__attach_lsm")
-    if word == "iter":
-        return program.link("bpf_program__attach_iter", None)
     if word in ("kprobe", "kretprobe"):
         return _attach_kprobe(program, target, word == "kretprobe")
     if word in ("ksyscall", "kretsyscall"):
         call = KsyscallOptions(sz=sizeof(KsyscallOptions), retprobe=word == "kretsyscall")
         return program.link("bpf_program__attach_ksyscall", name, byref(call))
-    if word in ("kprobe.multi", "kretprobe.multi"):
+    if word in ("kprobe.multi", "kretprobe.multi", "kprobe.session"):
         many = KprobeMultiOptions(sz=sizeof(KprobeMultiOptions))
-        many.retprobe = word == "kretprobe.multi"
+        many.retprobe, many.session = word == "kretprobe.multi", word == "kprobe.session"
         return program.link("bpf_program__attach_kprobe_multi_opts", name, byref(many))
     raise LibbpfError(errno.EOPNOTSUPP, "bpf_program__attach", os.strerror(errno.EOPNOTSUPP))
 

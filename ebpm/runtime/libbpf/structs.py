@@ -111,7 +111,7 @@ class UprobeOptions(ctypes.Structure):
 
 
 class KprobeMultiOptions(ctypes.Structure):
-    """``struct bpf_kprobe_multi_opts`` of libbpf 1.0."""
+    """``struct bpf_kprobe_multi_opts``: of libbpf 1.0 all but ``session``, which came with 1.5."""
 
     _fields_ = (
         ("sz", ctypes.c_size_t),
@@ -120,6 +120,7 @@ class KprobeMultiOptions(ctypes.Structure):
         ("cookies", ctypes.c_void_p),
         ("cnt", ctypes.c_size_t),
         ("retprobe", ctypes.c_bool),
+        ("session", ctypes.c_bool),
     )
 
 

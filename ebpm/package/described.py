@@ -66,7 +66,7 @@ def describe_struct(name: str, size: int, fields: Sequence[Field]) -> str:
     writer = _Writer()
     ends = [one.bit_offset for one in fields[1:]] + [size * 8]
     words, names = [size], [name]
-    for one, end in zip(fields, ends, strict=True):
+    for one, end in zip(fields, ends, strict=False):
         words += [0, writer.type_of(one, max(0, end - one.bit_offset) // 8), one.bit_offset]
         names.append(one.name)
     writer.add(Record(t.KIND_STRUCT << 24 | len(fields) & 0xFFFF, names, words))

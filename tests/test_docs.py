@@ -134,6 +134,31 @@ def test_the_guide_to_editing_works_as_written(work: Path) -> None:
     assert shell(once) == expected(shown[2])
 
 
+@pytest.mark.needs("compiler", "bpf")
+def test_the_guide_to_counting_works_as_written(work: Path) -> None:
+    text = (ROOT / "docs/guides/counting.md").read_text()
+    sources, commands = blocks(text, "c"), blocks(text, "sh")
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    found = []
+    for name, source, command in zip(("writesize", "whowrites"), sources, commands, strict=True):
+        (work / f"{name}.bpf.c").write_text(source)
+        done = subprocess.run(
+            ["bash", "-ec", f'sudo() {{ "$@"; }}\n{command}'],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            cwd=work,
+            env={**os.environ, "PATH": path},
+        )
+        assert done.returncode == 0, done.stderr
+        found.append(done.stdout)
+    (shown,) = blocks(text, "")
+    assert found[0] == f"{shown}\n"
+    assert sum(int(line.rpartition(" ")[2]) for line in found[1].splitlines()) == 8
+    assert all(line.startswith("dd;") for line in found[1].splitlines())
+    assert "8 (100.00 %)" in (work / "writes.svg").read_text()
+
+
 def _varies(cell: str) -> bool:
     """Whether a cell is a process ID."""
     return cell.isdecimal() and len(cell) > 1
@@ -169,6 +194,11 @@ def test_events_fit_their_schema(ebpm: Ebpm, tools: Tools) -> None:
     assert out
     for line in out.splitlines():
         validator.validate(json.loads(line))
+    out = ebpm.run("run", "--json", "--timestamps", package, "--", "sh", "-c", "kill -0 $$").stdout
+    for line in out.splitlines():
+        validator.validate(json.loads(line))
+    validator.validate({"key": {"u32": 1}, "value": {"slots": [1, 2]}})
+    validator.validate({"pid": 1, "kstack": [{"address": 1, "symbol": "a"}]})
     validator.validate({"source": "ring", "fields": {"a": 1}})
     assert not validator.is_valid([1])
 

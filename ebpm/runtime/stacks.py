@@ -92,7 +92,7 @@ def _roles(name: str, given: Any, known: dict[str, Layout]) -> dict[str, str]:  
             )
         if member is None:
             names.pop(role, None)
-        elif member not in known:
+        elif not isinstance(member, str) or member not in known:
             raise InvalidPackage(
                 f"map {name!r}: the field_map names a member {member!r}, and the record has "
                 f"{', '.join(known)}"

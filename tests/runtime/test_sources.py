@@ -7,6 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ebpm.btf.layout import Layout
 from ebpm.errors import InvalidPackage
@@ -244,3 +246,32 @@ def test_an_export_type_that_the_object_lacks_is_unknown_and_says_so(program: Bu
     one = sources(replace(bare(program("streams")), exports=(export,)))["ring"]
     assert one.layout is None
     assert one.unknown == "the object's BTF has no struct 'absent'"
+
+
+# --- anything ------------------------------------------------------------------------------------
+
+KEYS = "btf_type_id custom_members name offset stack_trace field_map map with_symbols"
+VALUES = "kstack ustack pid default no_export default_struct seq ring log2_hist"
+WORDS = st.sampled_from([*KEYS.split(), *VALUES.split()])
+SCALARS = st.none() | st.booleans() | st.integers(-2, 40) | st.integers() | WORDS | st.text()
+ANYTHING = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(export=ANYTHING, interpreter=ANYTHING, multiple=st.booleans(), kind=WORDS | st.text())
+def test_any_metadata_gives_sources_or_an_error_of_the_package(
+    program: Build, export: Any, interpreter: Any, multiple: bool, kind: str
+) -> None:
+    fields = {"export": export, "interpreter": interpreter}
+    for name, tool in (("ring", "streams"), ("counts", "samples")):
+        sample = Sample(interval=1, type=kind) if name == "counts" else None
+        package = having(program(tool), spec(name, sample=sample, **fields))
+        try:
+            found = sources(replace(package, multiple_exports=multiple))
+        except InvalidPackage:
+            continue
+        assert all(one.layout is not None or one.unknown for one in found.values())

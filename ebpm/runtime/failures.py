@@ -90,6 +90,11 @@ def _load_error(
         )
     if not os.path.exists(_KERNEL_BTF) and log.says("kernel BTF", "vmlinux BTF"):
         return BtfMissing(f"{plan.name} needs the kernel's BTF, and there is no {_KERNEL_BTF}")
+    if log.says("is not on BPF FS"):
+        return FeatureMissing(
+            f"maps of {plan.name} are to be pinned, and no bpffs is mounted at /sys/fs/bpf",
+            hint="mount it: sudo mount -t bpf none /sys/fs/bpf",
+        )
     refused = log.verifier()
     told_why = refused and refused[1] and "sleepable" not in refused[1]
     if one and not told_why and (lacks := lacking_feature(one, bpf.library)):

@@ -167,7 +167,8 @@ def test_maps_are_pinned_only_on_demand(tmp_path: Path) -> None:
     look = f"test -e /sys/fs/bpf/{name}; echo $?"
     script = (
         f"umount -l /sys/fs/bpf 2>/dev/null; {run} --pin package.json; echo $?\n"
-        f"mount -t bpf none /sys/fs/bpf; {run} package.json; {look}; {run} --pin package.json; {look}"
+        f"mount -t bpf none /sys/fs/bpf; {run} package.json; {look}\n"
+        f"{run} --pin package.json; {look}"
     )
     command = ["unshare", "--mount", "sh", "-c", script]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)

@@ -21,6 +21,7 @@ from ebpm.oci.descriptor import Descriptor
 from ebpm.oci.platform import Platform
 from ebpm.oci.store import MemoryStore
 from ebpm.package import artifact
+from ebpm.package.files import write_composed
 from ebpm.target import REMOTE, Target
 
 if TYPE_CHECKING:
@@ -53,11 +54,13 @@ def tags_of(entry: IndexEntry) -> tuple[str, ...]:
 
 
 def tool_folders(folder: Path) -> list[Path]:
-    """List the folders of a catalogue that have a tool in them, or say that they are one.
+    """List the folders of a catalogue that have a tool in them; a tool's own is a catalogue of one.
 
     Raises:
         InvalidToolFile: there is none.
     """
+    if (folder / toolfile.NAME).exists():
+        return [folder]
     found = [
         one
         for one in sorted(folder.iterdir() if folder.is_dir() else ())
@@ -150,3 +153,16 @@ def update(workspace: Workspace) -> Iterator[tuple[str, ToolIndex]]:
     for base in workspace.config.indexes:
         name, root = workspace.pull(Target(REMOTE, index_reference(base)))
         yield name, ToolIndex(workspace.store(), root)
+
+
+def composed(layout: str, entry: IndexEntry) -> bytes | None:
+    """Write a tool of a layout as package.json; None where its object serves one platform only.
+
+    Such a file holds one object, so a tool with several cannot be given to everybody by it.
+    """
+    place = Layout(layout, journal=True, readonly=True)
+    root = place.resolve(f"{entry.name}@{entry.digest}")
+    package = artifact.unpack(place, root, artifact.platforms(place, root))
+    if len({one.digest for one in package.objects}) > 1:
+        return None
+    return write_composed(package, package.objects[0], "json")

@@ -426,6 +426,13 @@ class InvalidIndex(EbpmError):
     hint = "fetch it again with `ebpm index update`"
 
 
+class SiteTemplatesMissing(Unsupported):
+    """What makes the site's pages is not installed."""
+
+    code = "jinja2-missing"
+    hint = "pip install 'ebpm[site]'"
+
+
 class Interrupted(EbpmError):
     """Ctrl-C, or another signal that asks us to stop."""
 

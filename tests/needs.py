@@ -133,6 +133,28 @@ def _qemu() -> str | None:
     return emulator.missing("amd64")
 
 
+def axe() -> Path | None:
+    """Find axe-core, which scripts/test takes from the npm registry."""
+    root = Path(__file__).parent.parent
+    cache = Path(os.environ.get("EBPM_SCRIPT_CACHE") or root / ".cache")
+    path = cache / "npm" / "node_modules" / "axe-core" / "axe.min.js"
+    return path if path.exists() else None
+
+
+def _axe() -> str | None:
+    return None if axe() else "axe-core is not there: npm install --prefix .cache/npm axe-core"
+
+
+def _chromium() -> str | None:
+    if not Path("/usr/bin/chromium").exists():
+        return "there is no /usr/bin/chromium: apt install chromium"
+    try:
+        import playwright  # noqa: F401
+    except ImportError:
+        return "playwright is not installed: pip install playwright"
+    return None
+
+
 PARTS: dict[str, Callable[[], str | None]] = {
     "root": _root,
     "bpf": _bpf,
@@ -146,6 +168,8 @@ PARTS: dict[str, Callable[[], str | None]] = {
     "docker-registry": _program("docker-registry", "docker-registry"),
     "git": _git,
     "skopeo": _program("skopeo", "skopeo"),
+    "axe": _axe,
+    "chromium": _chromium,
     "zizmor": _program("zizmor", "pip: zizmor"),
     "check-jsonschema": _program("check-jsonschema", "pip: check-jsonschema"),
     "openssl": _program("openssl", "openssl"),

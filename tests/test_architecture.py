@@ -48,6 +48,7 @@ ALLOWED = {
     "mirror": {"api", "artifacts", "cache", "oci", "places", "target"},
     "catalogue": {"api", "cache", "index", "oci", "package", "target"},
     "scaffold": set(),
+    "site": {"index", "package"},
     "testing": {"api", "oci", "output", "package", "runtime", "target"},
     "cli": {"api", "btf", "build", "cache", "check", "config", "event", "oci", "output", "package"}
     | {"artifacts", "catalogue", "index", "mirror", "places", "registry", "runtime", "symbols"}

@@ -12,6 +12,7 @@ from ebpm.cli.transfer import workspace_for
 from ebpm.cli.view import show_json
 from ebpm.config import Config
 from ebpm.errors import InvalidConfig
+from ebpm.site import TITLE, write_site
 from ebpm.target import REMOTE, Target
 
 
@@ -86,3 +87,31 @@ def push(layout: str, base: str, plain_http: bool, as_json: bool) -> None:
         progress.close()
     if as_json:
         show_json("index-push", pushed=rows)
+
+
+@index.command()
+@click.argument("layout")
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--title", default=TITLE, show_default=True, help="Of the site.")
+@click.option(
+    "--base", default="", metavar="BASE", help="Where the tools lie, for those who run them there."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def site(layout: str, folder: Path, title: str, base: str, as_json: bool) -> None:
+    """Make static pages of a LAYOUT of `ebpm index build`, in FOLDER.
+
+    Beside a tool's page lies its package.json, so that `ebpm run https://HOST/NAME/package.json`
+    runs it. Needs pip install 'ebpm[site]'.
+    """
+    _, found = catalogue.open_index(layout)
+    many = write_site(
+        found,
+        folder,
+        title=title,
+        base=base,
+        package=lambda entry: catalogue.composed(layout, entry),
+    )
+    if as_json:
+        show_json("index-site", folder=str(folder), tools=many)
+    else:
+        click.echo(f"wrote the pages of {many} tools to {folder}")

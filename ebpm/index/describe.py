@@ -75,6 +75,8 @@ def _kernel(tool: ToolFile, since: Version | None) -> str:
 def _parameters(package: Package) -> list[dict[str, Any]]:
     found = []
     for _, one in package.variables:
+        if "lost" in one.extra:
+            continue  # the program counts there, and nobody sets it
         option = one.option
         found.append(
             {

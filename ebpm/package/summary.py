@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ebpm.package.capabilities import Capabilities
+from ebpm.package.capabilities import Capabilities, MapCapability, Need, ProgramCapability
 from ebpm.package.kernels import Version
+from ebpm.package.sections import find_section
 
 SOME = 3  # names in a line before "and N more"
 _NOUNS = {  # of the word of a section: one of it, many
@@ -88,6 +89,63 @@ def _reads(capabilities: Capabilities) -> str:
     ]
     structs = [f"struct {one}" for one in capabilities.structs]
     return ", ".join([*kinds, *([some(structs)] if structs else [])]) or "what its hooks are given"
+
+
+def from_json(data: Mapping[str, Any]) -> Capabilities:
+    """Read capabilities out of an index; what is missing or malformed there is empty here."""
+
+    def texts(value: object) -> tuple[str, ...]:
+        return tuple(str(one) for one in value) if isinstance(value, list | tuple) else ()
+
+    def items(key: str) -> list[dict[str, Any]]:
+        value = data.get(key)
+        return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+    programs = []
+    for one in items("programs"):
+        section = str(one.get("section"))
+        kind = find_section(section)
+        programs.append(
+            ProgramCapability(
+                name=str(one.get("name")),
+                section=section,
+                kind=kind.word if kind else "",
+                target=kind.target if kind else "",
+                helpers=texts(one.get("helpers")),
+                kernel_functions=texts(one.get("kernelFunctions")),
+            )
+        )
+    return Capabilities(
+        programs=tuple(programs),
+        maps=tuple(
+            MapCapability(
+                name=str(one.get("name")),
+                type=str(one.get("type")),
+                max_entries=_number(one.get("maxEntries")),
+                memory=_number(one.get("bytes")),
+                per_cpu=_number(one.get("bytesPerCpu")),
+            )
+            for one in items("maps")
+        ),
+        structs=texts(data.get("structs")),
+        reads=texts(data.get("reads")),
+        writes=texts(data.get("writes")),
+        decides=texts(data.get("decides")),
+        needs=tuple(
+            Need(since=_version(str(one.get("kernel"))), what=str(one.get("what")))
+            for one in items("needs")
+        ),
+        complete=data.get("complete") is not False,
+    )
+
+
+def _number(value: object) -> int:
+    return value if isinstance(value, int) else 0
+
+
+def _version(text: str) -> Version:
+    major, _, minor = text.partition(".")
+    return (int(major), int(minor)) if major.isdecimal() and minor.isdecimal() else (0, 0)
 
 
 def some(names: Iterable[str]) -> str:

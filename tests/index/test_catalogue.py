@@ -183,6 +183,7 @@ def test_what_the_commands_print_fits_its_schema(
     for words in (
         ["index", "build", tmp_path / "tools", "-o", tmp_path / "layout"],
         ["index", "push", tmp_path / "layout", f"{docker_registry}/tools"],
+        ["index", "site", tmp_path / "layout", tmp_path / "site"],
         ["index", "update"],
         ["search", "signals"],
         ["list", "--available"],

@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from ebpm import scaffold
+from ebpm.package.files import read_package
 from tests.conftest import ROOT, Ebpm
 
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
@@ -226,3 +227,19 @@ def test_the_templates_own_workflow_publishes(
     found = json.loads(ebpm.run("discover", "--json", f"{outputs['repository']}:0.1.0").stdout)
     assert found["digest"] == outputs["digest"]
     assert len(found["referrers"]) == 1
+
+
+@pytest.mark.needs("compiler")
+def test_the_templates_pages_hold_what_runs_by_its_address(template: Path, tmp_path: Path) -> None:
+    workflow = yaml.safe_load((template / ".github/workflows/pages.yml").read_text())
+    (step,) = [one for one in workflow["jobs"]["build"]["steps"] if one.get("name") == "Build"]
+    done = subprocess.run(
+        ["bash", "-eo", "pipefail", "-c", step["run"]],
+        cwd=template,
+        env={**os.environ, "LAYOUT": str(tmp_path / "layout")},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "demo" in (template / "site" / "index.html").read_text()
+    assert read_package(template / "site" / "demo" / "package.json").name == "demo"

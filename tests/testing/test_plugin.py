@@ -47,7 +47,8 @@ def test_a_template_passes_its_own_test(template: str, work: Path, ebpm: Ebpm) -
 def test_a_template_is_filled_in(template: str, tmp_path: Path) -> None:
     files = scaffold.create(tmp_path / "x", "demo-tool", template, "1.2.3")
     assert {str(one) for one in files} == {
-        *(".github/workflows/publish.yml", ".gitignore", "README.md", "demo-tool.bpf.c"),
+        *(".github/workflows/pages.yml", ".github/workflows/publish.yml", ".gitignore"),
+        *("README.md", "demo-tool.bpf.c"),
         *("demo-tool.h", "tests/test_demo_tool.py", "tool.yaml"),
     }
     for one in files:

@@ -52,7 +52,7 @@ ALLOWED = {
     "testing": {"api", "oci", "output", "package", "runtime", "target"},
     "cli": {"api", "btf", "build", "cache", "check", "config", "event", "oci", "output", "package"}
     | {"artifacts", "catalogue", "index", "mirror", "places", "registry", "runtime", "symbols"}
-    | {"lockfile", "project", "scaffold", "sources", "target", "testing"},
+    | {"lockfile", "project", "scaffold", "site", "sources", "target", "testing"},
 }
 COMMON = {"errors", "plainjson"}
 LONGEST_MODULE, LONGEST_FUNCTION = 400, 60

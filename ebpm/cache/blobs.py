@@ -137,8 +137,17 @@ def renew(root: str, digest: str) -> None:
         return  # another user's: then it is not ours to collect either
 
 
-def ingest(root: str, chunks: Iterable[bytes], digest: str, size: int) -> None:
+def ingest(
+    root: str, chunks: Iterable[bytes], digest: str, size: int, *, lasting: bool = True
+) -> None:
     """Write a blob: to a temporary file, hashed on the way, renamed when it is right.
+
+    Args:
+        root: the layout.
+        chunks: the blob.
+        digest: what it hashes to.
+        size: its bytes.
+        lasting: it is to outlast a power cut.
 
     Raises:
         SizeMismatch, DigestMismatch: the chunks are not the blob; nothing is kept of them.
@@ -155,18 +164,19 @@ def ingest(root: str, chunks: Iterable[bytes], digest: str, size: int) -> None:
                 hashed.update(chunk)
                 file.write(chunk)
             hashed.check()
-            keep(file, temporary, path)
+            keep(file, temporary, path, lasting=lasting)
     except OSError as error:
         raise unusable(root, error) from None
     finally:
         discard(temporary)
 
 
-def keep(file: BinaryIO, temporary: str, path: str) -> None:
+def keep(file: BinaryIO, temporary: str, path: str, *, lasting: bool = True) -> None:
     """Give a blob that is complete and right its name, which :func:`settle` makes last."""
     file.flush()
     os.fchmod(file.fileno(), 0o444)
-    os.fsync(file.fileno())
+    if lasting:
+        os.fsync(file.fileno())
     os.makedirs(os.path.dirname(path), exist_ok=True)
     os.rename(temporary, path)
 

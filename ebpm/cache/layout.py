@@ -47,6 +47,9 @@ class Layout:
         readonly: refuse to write.
     """
 
+    lasting = True
+    """Whether what is written has to outlast a power cut."""
+
     def __init__(self, root: str, *, journal: bool = False, readonly: bool = False) -> None:
         self.root = root
         self.readonly = readonly
@@ -187,13 +190,20 @@ class Layout:
         """Lock what blobs there are."""
         return locked(self._blobs_lock, shared=shared) if self._blobs_lock else nullcontext()
 
-    def put(self, descriptor: Descriptor, chunks: Iterable[bytes]) -> None:
-        """Write content; it appears under its name when it is whole and right."""
+    def put(
+        self, descriptor: Descriptor, chunks: Iterable[bytes], *, lasting: bool | None = None
+    ) -> None:
+        """Write content; it appears under its name when it is whole and right.
+
+        Unless it is to be ``lasting``, the caller sees to it that a power cut does not take it.
+        """
         self._writable()
+        lasting = self.lasting if lasting is None else lasting
         if isinstance(chunks, Content):
-            receive(self.root, chunks, descriptor)
+            receive(self.root, chunks, descriptor, lasting=lasting)
         else:
-            blobs.ingest(self.root, chunks, str(descriptor.digest), descriptor.size)
+            digest, size = str(descriptor.digest), descriptor.size
+            blobs.ingest(self.root, chunks, digest, size, lasting=lasting)
 
     def attach(self, descriptor: Descriptor, raw: bytes) -> None:
         """Put a manifest that has a subject, and an entry without a name for it."""
@@ -326,48 +336,3 @@ class Layout:
     def _writable(self) -> None:
         if self.readonly:
             raise StoreUnusable(f"{self.root} is another user's store: it is only read")
-
-
-class Batch:
-    """A target that puts content into a store as it comes, and names nothing before the end.
-
-    The caller holds the store's session from the first copy to :meth:`commit`.
-    """
-
-    def __init__(self, store: Layout) -> None:
-        self._store = store
-        self._named: dict[str, Descriptor] = {}
-        self._referrers: dict[str, Descriptor] = {}
-
-    def session(self) -> AbstractContextManager[object]:
-        """Need nothing: the caller has it."""
-        return nullcontext()
-
-    def has(self, descriptor: Descriptor) -> bool:
-        """Ask the store."""
-        return self._store.has(descriptor)
-
-    def put(self, descriptor: Descriptor, chunks: Iterable[bytes]) -> None:
-        """Write content."""
-        self._store.put(descriptor, chunks)
-
-    def attach(self, descriptor: Descriptor, raw: bytes) -> None:
-        """Write a manifest that has a subject; it is found from there in the end."""
-        self._referrers[str(descriptor.digest)] = described_referrer(descriptor, raw)[1]
-        if not self.has(descriptor):
-            self.put(descriptor, [raw])
-
-    def tag(self, descriptor: Descriptor, name: str, raw: bytes) -> None:
-        """Write a manifest that gets a name in the end."""
-        if not self.has(descriptor):
-            self.put(descriptor, [raw])
-        self._named[name] = descriptor
-
-    def name(self, descriptor: Descriptor, name: str) -> None:
-        """Give a manifest that is here already a name in the end."""
-        self._named[name] = descriptor
-
-    def commit(self) -> dict[str, Descriptor]:
-        """Give all names in one step; tell them."""
-        self._store.tag_all(self._named, self._referrers.values())
-        return self._named

@@ -28,8 +28,14 @@ _STEP = 0.02  # seconds between looks at what another process does
 _PATIENCE = 20.0  # seconds without a byte, after which a download of our own is begun
 
 
-def receive(root: str, content: Content, descriptor: Descriptor) -> None:
+def receive(root: str, content: Content, descriptor: Descriptor, *, lasting: bool = True) -> None:
     """Write a blob; what an interrupted download left of it is hashed again and used.
+
+    Args:
+        root: the layout.
+        content: the blob.
+        descriptor: what it is.
+        lasting: it is to outlast a power cut.
 
     Raises:
         SizeMismatch, DigestMismatch: the content is not the blob; nothing is kept of it.
@@ -42,12 +48,12 @@ def receive(root: str, content: Content, descriptor: Descriptor) -> None:
         os.makedirs(os.path.dirname(part), exist_ok=True)
         with _held(part) as file:
             if file is None:
-                ingest(root, content, digest, size)
+                ingest(root, content, digest, size, lasting=lasting)
             elif is_sound(root, digest, size):
                 discard(part)  # the process that we waited for has brought it
             else:
                 _complete(file, content, digest, size, part)
-                keep(file, part, path)
+                keep(file, part, path, lasting=lasting)
     except OSError as error:
         raise unusable(root, error) from None
 

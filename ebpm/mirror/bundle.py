@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ebpm.cache.archive import Archive, ArchiveWriter
-from ebpm.cache.layout import Batch, Layout
+from ebpm.cache.batch import Batch
+from ebpm.cache.layout import Layout
 from ebpm.cache.notes import NOTES, Notes
 from ebpm.errors import BlobNotFound, InvalidManifest, ManifestNotFound
 from ebpm.oci.content import Progress
@@ -24,6 +25,8 @@ from ebpm.oci.overlay import Overlay
 from ebpm.oci.platform import Platform
 from ebpm.oci.store import Source, fetch_manifest, verified
 from ebpm.oci.walk import Walk
+
+_MANY = 32  # names
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +65,17 @@ def export(
         if known:
             notes.base = index_digest(known)
         with ArchiveWriter(path, known=known) as target:
+            batch = Batch(target)  # the index is written once, and not for each name
             for item in items:
                 skip = unwanted(item.source, item.root, platforms) | set(item.left_out)
                 notes.left_out |= skip
                 copy(
-                    *(item.source, item.root, target, item.name),
+                    *(item.source, item.root, batch, item.name),
                     referrers=True,
                     skip=skip,
                     progress=progress,
                 )
+            batch.commit()
             target.attach_file(NOTES, notes.write())
     finally:
         if known:
@@ -125,7 +130,7 @@ def import_bundle(
     with store.session():
         for one in _unique(entries):
             _check_complete(archive, source, store, one, notes)
-        batch = Batch(store)
+        batch = Batch(store, large=len(entries) > _MANY)
         copied: set[str] = set()
         for one in entries:
             root, name = one.named(None), str(one.ref_name)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import random
 import subprocess
 import sys
 import time
@@ -17,6 +15,7 @@ from ebpm.oci.copy import copy
 from ebpm.oci.manifest import parse_manifest
 from ebpm.oci.store import fetch_manifest
 from tests.artifacts import artifact, files_of, is_whole
+from tests.storm import storm
 
 WRITER = """
 import random, sys
@@ -60,31 +59,13 @@ def test_processes_that_begin_together_share_one_store(tmp_path: Path) -> None:
 
 
 def test_whatever_is_killed_the_store_is_whole(tmp_path: Path) -> None:
+    """Two seconds of what benchmarks/store.py does for twenty."""
     root = tmp_path / "store"
-    luck = random.Random(1)
-    writers: list[subprocess.Popen[str]] = []
-    kills = 0
-    end = time.monotonic() + 4
-    while time.monotonic() < end:
-        while len(writers) < 6:
-            writers.append(start(root, luck.randrange(1 << 30), 1000))
-        time.sleep(luck.uniform(0.02, 0.25))
-        victim = writers.pop(luck.randrange(len(writers)))
-        victim.kill()
-        victim.communicate()
-        kills += 1
-        if (root / "index.json").exists():
-            assert json.loads((root / "index.json").read_bytes())["schemaVersion"] == 2
-    for writer in writers:
-        writer.kill()
-        writer.communicate()
-    assert kills > 10
+    wreck = storm(root, 2, 6, kills=6)
+    assert wreck.names
+    assert (wreck.unreadable, wreck.dangling, wreck.corrupt, wreck.failed) == ([], [], [], [])
     store = Layout.create(str(root), journal=True)
-    assert store.entries()
     assert is_whole(store)
-    for name in files_of(root):  # nothing has a final name that is not whole
-        data = (root / "blobs/sha256" / name).read_bytes()
-        assert hashlib.sha256(data).hexdigest() == name
     source, one = artifact(b"after all that")
     copy(source, one, store, "after:1")
     assert store.resolve("after:1") == one

@@ -45,7 +45,9 @@ def complete(meta: dict[str, Any], name: str, data: bytes, facts: ObjectFacts) -
         ]
     exports = meta.get("export_types")
     if isinstance(exports, list):
-        exports = [_export(one, facts) for one in exports]
+        before, exports = exports, [_export(one, facts) for one in exports]
+        found = [one for one, old in zip(exports, before, strict=True) if one is not old]
+        skeleton["maps"] = _by_id(skeleton["maps"], found)
     return {**meta, "bpf_skel": skeleton} | ({"export_types": exports} if exports else {})
 
 
@@ -73,6 +75,20 @@ def _section(section: Mapping[str, Any], facts: ObjectFacts) -> dict[str, Any]:
     if isinstance(variables, list):
         variables = [one for one in variables if not _is_padding(one)]
     return {**section, "variables": variables}
+
+
+def _by_id(maps: Any, exports: list[Any]) -> Any:  # noqa: ANN401  # JSON
+    """Name types that were found in the object by their ids, as eunomia-bpf's loaders want it."""
+    ids = {str(one["name"]): one["type_id"] for one in exports}
+    if not isinstance(maps, list):
+        return maps
+    found = []
+    for one in maps:
+        config = one.get("export_config") if isinstance(one, dict) else None
+        named = config.get("export_type") if isinstance(config, dict) else None
+        type_id = ids.get(named) if isinstance(named, str) else None
+        found.append({**one, "export_config": {"btf_type_id": type_id}} if type_id else one)
+    return found
 
 
 def _is_padding(one: Any) -> bool:  # noqa: ANN401  # JSON

@@ -40,12 +40,19 @@ def from_flat(content: dict[str, Any], place: str) -> tuple[str, dict[str, Any]]
         entry = Fields(one, f"{place}.maps[{at}]")
         for key in ("type", "sec_data"):  # the object knows better
             entry.any(key)
+        own = []
         for key in _EXPORTS:
             found = entry.any(key)
             several = found if isinstance(found, list) else [found]
             place_of = f"{entry.place}.{key}"
-            exports += [_struct(Fields(one, place_of)) for one in several if one is not None]
-        maps.append({**entry.rest, "name": entry.required("name", str)})
+            own += [_struct(Fields(one, place_of)) for one in several if one is not None]
+        exports += [one for one in own if one not in exports]
+        carries = {"export_config": {"export_type": own[0]["name"]}} if own else {}
+        maps.append({**entry.rest, **carries, "name": entry.required("name", str)})
+    multiple = len(exports) > 1
+    if not multiple:  # the one type is what every map carries
+        for one in maps:
+            one.pop("export_config", None)
     programs = []
     for at, one in enumerate(fields.optional("progs", list) or ()):
         entry = Fields(one, f"{place}.progs[{at}]")
@@ -55,7 +62,13 @@ def from_flat(content: dict[str, Any], place: str) -> tuple[str, dict[str, Any]]
     license_text = fields.text("license") or None
     doc = {key: text for key in _DOCUMENTATION if (text := fields.text(key))}
     skeleton = present(maps=maps or None, progs=programs or None, doc=doc or None)
-    known = present(name=name, license=license_text, bpf_skel=skeleton, export_types=exports)
+    known = present(
+        name=name,
+        license=license_text,
+        bpf_skel=skeleton,
+        export_types=exports,
+        enable_multiple_export_types=multiple or None,
+    )
     return data, {**fields.rest, **known}
 
 

@@ -206,6 +206,10 @@ def _configured(
         if named is not None:  # the ids are those of the package's first object, names are not
             return export_layout(facts, named)
         return _of_type(facts, fact, _checked(facts, fact, config["btf_type_id"]))
+    if isinstance(config, dict) and "export_type" in config:
+        chosen = [one for one in package.exports if one.name == config["export_type"]]
+        if chosen:
+            return export_layout(facts, chosen[0])
     if isinstance(config, dict) and isinstance(config.get("custom_members"), list):
         return _custom(facts, fact, config["custom_members"])
     raise InvalidPackage(

@@ -138,6 +138,38 @@ def test_a_flat_package_may_have_its_struct_under_either_name() -> None:
     assert [one.name for one in parse(content).exports[0].members] == generations.COLUMNS
 
 
+def two_structs(content: dict[str, Any]) -> dict[str, Any]:
+    """Let another map of a flat package carry another struct."""
+    other = {
+        "Struct Name": "struct other",
+        "Size": 64,
+        "Fields": [{"Name": "count", "Type": "int", "LLVMType": "i32", "FieldOffset": 0}],
+    }
+    content["maps"][0]["export_data_types"] = [other]
+    return content
+
+
+@pytest.mark.needs("bpf")
+def test_each_map_of_a_flat_package_may_carry_a_struct_of_its_own() -> None:
+    package = parse(two_structs(generations.flat()))
+    assert [one.name for one in package.exports] == ["other", "event"]
+    assert {one.name: one.export for one in package.maps if one.export} == {
+        "counts": {"export_type": "other"},
+        "events": {"export_type": "event"},
+    }
+    assert [event["pair"] for event in events(package)] == [[7, 65535]] * 2
+
+
+def test_structs_that_the_object_has_are_named_by_their_ids() -> None:
+    content = two_structs(generations.flat())
+    content["data"] = generations.current()["bpf_object"]
+    package = parse(content)
+    type_id = package.exports[1].type_id
+    assert type_id
+    assert package.maps[1].export == {"btf_type_id": type_id}
+    assert package.maps[0].export == {"export_type": "other"}
+
+
 def test_the_object_s_own_struct_counts_where_it_has_one() -> None:
     """Then the loaders of eunomia-bpf can run what is written."""
     old, new = generations.november(), generations.current()

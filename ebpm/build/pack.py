@@ -17,6 +17,7 @@ from ebpm.oci.platform import Platform
 from ebpm.package.bare import from_object
 from ebpm.package.describe import ObjectFacts, describe, find_type
 from ebpm.package.exports import BUFFERS, export_type, with_buffers, with_samples
+from ebpm.package.hook import hook_of
 from ebpm.package.meta import (
     MAP_FACTS,
     MEMBER_FACTS,
@@ -131,7 +132,7 @@ def build(
         objects=tuple(_object_file(one) for one in objects),
         build=Build(compiler=compiler.version, flags=(*FLAGS, *cflags), inputs=inputs),
     )
-    package = with_samples(_annotated(package, notes, str(source)))
+    package = with_samples(_hooked(_annotated(package, notes, str(source)), notes))
     if version is not None:
         package = package.with_version(version)
     remarks += _contradicted(notes)
@@ -217,6 +218,21 @@ def _annotated(package: Package, notes: Annotations, place: str) -> Package:
         )
     except InvalidPackage as error:
         raise InvalidAnnotation(error.message) from None
+
+
+def _hooked(package: Package, notes: Annotations) -> Package:
+    """Take ``@attach`` where it adds options to the section that the program is in."""
+    programs = list(package.programs)
+    for at, one in enumerate(programs):
+        text = notes.programs.get(one.name, {}).get("attach")
+        if isinstance(text, str) and text.startswith(f"{one.attach},"):
+            programs[at] = replace(one, attach=text)
+            del notes.programs[one.name]["attach"]
+            try:
+                hook_of(programs[at])
+            except InvalidPackage as error:
+                raise InvalidAnnotation(f"@attach: {error.message}") from None
+    return replace(package, programs=tuple(programs))
 
 
 def _contradicted(notes: Annotations) -> list[str]:

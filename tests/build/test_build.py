@@ -199,6 +199,15 @@ def test_what_the_object_says_is_not_changed_by_a_comment() -> None:
     assert "warning: @attach of run is not taken" in made.warnings
 
 
+def test_options_of_a_hook_stand_in_a_comment() -> None:
+    with pytest.raises(InvalidAnnotation, match=r"@attach: .*'a'"):
+        build(HEAD + "/// @attach tp/x/y,a=1\n" + program())
+    hook = "perf_event,type=software,config=page-faults,period=1"
+    made = build(HEAD + f"/// @attach {hook}\n" + program(section="perf_event"))
+    assert made.package.programs[0].attach == hook
+    assert not made.warnings
+
+
 # --- the same bytes ------------------------------------------------------------------------------
 
 

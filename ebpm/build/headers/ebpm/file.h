@@ -24,8 +24,8 @@ static __always_inline bool is_regular(struct file *file)
 }
 
 /* The last part of a file's path, into a char array. */
-#define file_name(name, file)                                                                  \
-	bpf_probe_read_kernel_str(name, sizeof(name),                                          \
+#define file_name(into, file)                                                                  \
+	bpf_probe_read_kernel_str(into, sizeof(into),                                          \
 				  BPF_CORE_READ(file, f_path.dentry, d_name.name))
 
 #endif

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#ifndef EBPM_BLOCK_H
+#define EBPM_BLOCK_H
+
+#include <bpf/bpf_core_read.h>
+
+extern int LINUX_KERNEL_VERSION __kconfig;
+
+struct request___before_5_17 {
+	struct gendisk *rq_disk;
+} __attribute__((preserve_access_index));
+
+/* The disk of a request. */
+static __always_inline struct gendisk *request_disk(struct request *request)
+{
+	struct request___before_5_17 *older = (void *)request;
+
+	if (bpf_core_field_exists(older->rq_disk))
+		return BPF_CORE_READ(older, rq_disk);
+	return BPF_CORE_READ(request, q, disk);
+}
+
+/* The name of a request's disk, into a char array. */
+#define block_disk_name(into, request)                                                         \
+	BPF_CORE_READ_STR_INTO(&(into), request_disk(request), disk_name)
+
+/* The request in the arguments of the raw tracepoint block_rq_issue: it stands behind its queue
+   before Linux 5.11, and in the long-term 5.10 before 5.10.137. */
+static __always_inline struct request *issued_request(struct bpf_raw_tracepoint_args *ctx)
+{
+	return (struct request *)ctx->args[LINUX_KERNEL_VERSION < KERNEL_VERSION(5, 10, 137)];
+}
+
+#endif

@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     from ebpm.btf.layout import Layout
 
 
-EVENTS, ENTRIES, LOG2, LINEAR = "events", "default_kv", "log2_hist", "linear_hist"
-"""What the records of a source are, and how people want to see them: events as they come; or the
-entries of a map that is read at intervals, as a table or as histograms (names: eunomia-bpf's)."""
+EVENTS, LINES = "events", "lines"
+ENTRIES, LOG2, LINEAR = "default_kv", "log2_hist", "linear_hist"
+"""What the records of a source are, and how people want to see them: events as they come, in a
+table or as the lines of a trace; or the entries of a map that is read at intervals, as a table or
+as histograms (names: eunomia-bpf's)."""
 
 
 class Source:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ebpm.event import EVENTS, Batch
+from ebpm.event import EVENTS, LINES, Batch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class ProcessFilter:
             return
         for record in batch.records():
             fields = source.read(record, 0)
-            if source.form != EVENTS:
+            if source.form not in (EVENTS, LINES):
                 fields = fields.get("key") or {}
             pids = [fields[name] for name in PID_FIELDS if name in fields]
             if not pids or self._pid in pids:
@@ -39,6 +39,6 @@ class ProcessFilter:
 
 def tells_processes(layout: Layout | None, form: str) -> bool:
     """Whether the events of a source, or the keys of its entries, name a process."""
-    if layout is not None and form != EVENTS:
+    if layout is not None and form not in (EVENTS, LINES):
         layout = next((one.layout for one in layout.members if one.name == "key"), None)
     return layout is not None and any(one.name in PID_FIELDS for one in layout.members)

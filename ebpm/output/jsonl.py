@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ebpm.btf.layout import STRUCT, UNION
-from ebpm.event import EVENTS
+from ebpm.event import EVENTS, LINES
 from ebpm.output.clock import timestamp
 from ebpm.output.escape import escape_json
 from ebpm.output.values import json_fields, json_value
@@ -99,7 +99,7 @@ def _fields(source: Source, record: bytes | bytearray | memoryview) -> Json:
     if layout is None:
         return {"data": bytes(record).hex(), "size": len(record)}
     value = source.read(record, 0)
-    if source.form != EVENTS:
+    if source.form not in (EVENTS, LINES):
         return _entry(layout, value)
     if isinstance(value, dict):
         return json_fields(layout, value)

@@ -1,8 +1,9 @@
-"""Each source the way that suits it: tables, histograms, stacks."""
+"""Each source the way that suits it: tables, trace lines, histograms, stacks."""
 
 from __future__ import annotations
 
-from ebpm.event import ENTRIES, EVENTS
+from ebpm.event import ENTRIES, EVENTS, LINES
+from ebpm.output.lines import trace_lines
 from ebpm.output.table import Table
 
 TYPE_CHECKING = False
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Text:
-    """A sink that prints tables, and histograms and stacks of the sources that are such.
+    """A sink that prints tables, and lines, histograms and stacks of the sources that are such.
 
     Args:
         stream: where to.
@@ -47,6 +48,9 @@ class Text:
             self._table.write(batch)
             return
         self._table.interrupt()
+        if batch.source.form == LINES:
+            self._stream.write(trace_lines(batch))
+            return
         if self._histograms is None:
             from ebpm.output.histograms import Histograms
 

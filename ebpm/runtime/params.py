@@ -220,7 +220,8 @@ def help_text(plan: Plan) -> str:
         usage.append(f"[--{variable.long}]" if flag else f"[--{variable.long} VAR]")
         text = variable.help or f"set value of {variable.type} variable {variable.name}"
         rows.append((_left(variable.short, variable.long), text))
-    width = max(len(left) for left, _ in rows)
+    # The manuals' texts begin at a tab stop: their loader wrote a tab behind the longest name.
+    width = (max(len(left) for left, _ in rows) + 2) // 8 * 8 + 5
     lines = [f"Usage: {plan.object_name} {' '.join(usage)}", "", plan.description, ""]
     lines += ["Optional arguments:"]
     indent = " " * (width + 3)

@@ -15,7 +15,7 @@ import time
 
 from ebpm.btf import layout as kinds
 from ebpm.btf.layout import Layout, Member
-from ebpm.event import Batch, Source
+from ebpm.event import LINES, Batch, Source
 from ebpm.runtime.hooks import tracefs
 
 TYPE_CHECKING = False
@@ -26,7 +26,7 @@ _INSTANCE = "ebpm-"  # and the pid, and a number
 _EVENT = "events/bpf_trace/bpf_trace_printk/enable"
 _LONGEST = 1024  # bytes of a line: the kernel's MAX_BPRINTF_BUF
 _CHUNK, _TAKE = 1 << 16, 1 << 20  # bytes of one read, and of what is taken at a time
-_LINE = re.compile(r" *(.*)-(\d+) +\[\d+\] +\S+ +[\d.]+: bpf_trace_printk: (.*)")
+_LINE = re.compile(r" *(.*)-(\d+) +\[(\d+)\] +(\S+) +([\d.]+): bpf_trace_printk: (.*)")
 _LOST = re.compile(r"CPU:\d+ \[LOST (\d+) EVENTS\]")
 _SPEC = re.compile(r"%(?:%|[-+ #0]*\d*(?:\.\d+)?(?:hh|h|ll|l|z|t)?([a-zA-Z])([a-zA-Z0-9]*))")
 _NUMBER, _HEX = r" *[-+]?\d+ *", r" *(?:0[xX])?[0-9a-fA-F]+ *"
@@ -46,7 +46,7 @@ class PrintkReader:
     """
 
     def __init__(self, formats: list[str] | None) -> None:
-        self.source = Source("trace_pipe", _LAYOUT)
+        self.source = Source("trace_pipe", _LAYOUT, LINES)
         self.lost = 0
         self.consuming = False
         self._patterns = None if formats is None else [line_pattern(one) for one in formats]
@@ -81,26 +81,29 @@ class PrintkReader:
         if not newline:
             return
         records = [
-            struct.pack(f"=I16s{_LONGEST}s", pid, comm.encode(), text.encode()[:_LONGEST])
-            for comm, pid, text in self._lines(whole.decode("utf-8", "replace"))
-            if self._patterns is None or any(one.fullmatch(text) for one in self._patterns)
+            _RECORD.pack(int(pid), int(cpu), *(word.encode() for word in words))
+            for pid, cpu, *words in self._lines(whole.decode("utf-8", "replace"))
+            if self._patterns is None or any(one.fullmatch(words[-1]) for one in self._patterns)
         ]
         if records:
             size = _LAYOUT.size
             yield Batch(self.source, b"".join(records), 0, size, size, len(records))
 
-    def _lines(self, data: str) -> list[tuple[str, int, str]]:
-        """Cut the text apart: what begins like no line goes on with the one before."""
-        found: list[tuple[str, int, str]] = []
+    def _lines(self, data: str) -> list[tuple[str, ...]]:
+        """Cut lines into pid, cpu, comm, flags, seconds and message.
+
+        What begins like no line goes on with the one before.
+        """
+        found: list[tuple[str, ...]] = []
         for line in data.split("\n"):
             if match := _LINE.fullmatch(line):
-                comm, pid, text = match.groups()
-                found.append((comm, int(pid), text))
+                comm, pid, cpu, flags, seconds, text = match.groups()
+                found.append((pid, cpu, comm, flags, seconds, text))
             elif match := _LOST.fullmatch(line):
                 self.lost += int(match.group(1))
             elif found and line:
-                comm, pid, text = found[-1]
-                found[-1] = comm, pid, f"{text}\n{line}"
+                *head, text = found[-1]
+                found[-1] = (*head, f"{text}\n{line}")
         return found
 
     def close(self) -> None:
@@ -166,13 +169,17 @@ def line_pattern(form: str) -> re.Pattern[str]:
     return re.compile("".join(parts), re.DOTALL)
 
 
+_RECORD = struct.Struct(f"=II16s8s24s{_LONGEST}s")
 _LAYOUT = Layout(
     kinds.STRUCT,
     "printk",
-    4 + 16 + _LONGEST,
+    _RECORD.size,
     members=(
         Member("pid", 0, 0, Layout(kinds.INT, "u32", 4)),
-        Member("comm", 32, 0, Layout(kinds.STRING, "", 16)),
-        Member("message", 160, 0, Layout(kinds.STRING, "", _LONGEST)),
+        Member("cpu", 8 * 4, 0, Layout(kinds.INT, "u32", 4)),
+        Member("comm", 8 * 8, 0, Layout(kinds.STRING, "", 16)),
+        Member("flags", 8 * 24, 0, Layout(kinds.STRING, "", 8)),
+        Member("seconds", 8 * 32, 0, Layout(kinds.STRING, "", 24)),
+        Member("message", 8 * 56, 0, Layout(kinds.STRING, "", _LONGEST)),
     ),
 )

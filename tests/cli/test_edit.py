@@ -183,12 +183,12 @@ def test_help_and_version_of_a_tool_go_to_standard_output(
             "All kinds of options.",
             "They are reported as they were given.",
         )
-        assert "  -h, --help         shows help message and exits" in rows
-        assert "  -v, --version      prints version information and exits" in rows
-        assert "  --verbose          prints libbpf debug information" in rows
-        assert "  -p, --pid          Process to watch" in rows
-        assert "  -f, --failed       only the failed" in rows
-        assert "  --age              set value of age_t variable age" in rows
+        assert "  -h, --help            shows help message and exits" in rows
+        assert "  -v, --version         prints version information and exits" in rows
+        assert "  --verbose             prints libbpf debug information" in rows
+        assert "  -p, --pid             Process to watch" in rows
+        assert "  -f, --failed          only the failed" in rows
+        assert "  --age                 set value of age_t variable age" in rows
         assert done.stderr == ""
     for word in ("-v", "--version", "-V"):
         done = ebpm.run("run", packages("params"), word)

@@ -166,10 +166,10 @@ def test_help_shows_the_options_of_the_tool_in_place_of_built_in_ones() -> None:
     lines = help_text(tool).splitlines()
     assert lines[0] == "Usage: tool_bpf [--help] [--version] [--verbose] [--volume VAR]"
     assert lines[5:] == [
-        "  -h, --help   shows help message and exits",
-        "  --version    prints version information and exits",
-        "  --verbose    set value of bool variable verbose",
-        "  -v, --volume set value of int variable v",
+        "  -h, --help    shows help message and exits",
+        "  --version     prints version information and exits",
+        "  --verbose     set value of bool variable verbose",
+        "  -v, --volume  set value of int variable v",
     ]
 
 

@@ -155,6 +155,13 @@ def _chromium() -> str | None:
     return None
 
 
+def _memory_cgroup() -> str | None:
+    if reason := _root():
+        return reason
+    present = Path("/sys/fs/cgroup/memory/memory.limit_in_bytes").exists()
+    return None if present else "cgroup v1's memory controller is not mounted"
+
+
 PARTS: dict[str, Callable[[], str | None]] = {
     "root": _root,
     "bpf": _bpf,
@@ -167,6 +174,7 @@ PARTS: dict[str, Callable[[], str | None]] = {
     "netns": _netns,
     "docker-registry": _program("docker-registry", "docker-registry"),
     "git": _git,
+    "memory-cgroup": _memory_cgroup,
     "skopeo": _program("skopeo", "skopeo"),
     "axe": _axe,
     "chromium": _chromium,

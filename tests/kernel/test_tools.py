@@ -10,6 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from ebpm.event import ENTRIES, LINEAR, LOG2
+from ebpm.output.table import Columns
+from ebpm.package.files import read_package
+from ebpm.runtime.planner import make_plan
 from tests.conftest import ROOT, Ebpm
 
 pytestmark = pytest.mark.needs("compiler", "bpf")
@@ -99,13 +103,18 @@ def test_every_tool_is_one_portable_object(ebpm: Ebpm, tools: Tools, tool: str) 
 )
 def test_every_tool_has_a_readme_with_its_real_header(ebpm: Ebpm, tools: Tools, tool: str) -> None:
     readme = (ROOT / "index" / "tools" / tool / "README.md").read_text()
-    names = [
-        member["name"].upper()
-        for member in json.loads((tools(tool) / f"{tool}.skel.json").read_text())["export_types"][
-            0
-        ]["members"]
-    ]
-    header = "TIME     " + "".join(f"{name:<6}  " for name in names)
-    assert header.rstrip() in [line.rstrip() for line in readme.splitlines()]
+    lines = [line.rstrip() for line in readme.splitlines()]
+    package = read_package(tools(tool) / "package.json")
+    for source in make_plan(package, package.objects[0]).sources:
+        assert source.layout is not None
+        if source.stack:
+            assert "Userspace:" in lines
+        elif source.form in (LOG2, LINEAR):
+            assert any(line.endswith(": count    distribution") for line in lines) or any(
+                line.endswith(": count     distribution") for line in lines
+            )
+        else:
+            columns = Columns(source.layout, entries=source.form == ENTRIES)
+            assert columns.header.rstrip() in lines
     help_text = ebpm.run("run", tools(tool) / "package.json", "--help").stdout
     assert help_text.rstrip() in readme, "the options in the README are not the tool's"

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// How long block I/O takes, from being issued to the device to being completed.
+#include "vmlinux.h"
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+#include <ebpm/block.h>
+#include <ebpm/hist.h>
+#include "biolatency.h"
+
+/// @description A histogram for each disk
+/// @cmdarg {"short": "D"}
+const volatile bool per_disk = false;
+/// @description Count milliseconds instead of microseconds
+/// @cmdarg {"short": "m"}
+const volatile bool milliseconds = false;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 10240);
+	__type(key, struct request *);
+	__type(value, __u64);
+} issued SEC(".maps");
+
+/// @sample {"interval": 1000, "type": "log2_hist", "clear_map": true}
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 256);
+	__type(key, struct disk);
+	__type(value, struct hist);
+} hists SEC(".maps");
+
+static struct hist zero;
+
+SEC("raw_tp/block_rq_issue")
+int request_issued(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct request *request = issued_request(ctx);
+	__u64 now = bpf_ktime_get_ns();
+
+	bpf_map_update_elem(&issued, &request, &now, BPF_ANY);
+	return 0;
+}
+
+SEC("raw_tp/block_rq_complete")
+int request_completed(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct request *request = (struct request *)ctx->args[0];
+	__u64 *since = bpf_map_lookup_elem(&issued, &request), took;
+	struct disk key = {};
+	struct hist *hist;
+
+	if (!since)
+		return 0;
+	took = (bpf_ktime_get_ns() - *since) / (milliseconds ? 1000000U : 1000U);
+	bpf_map_delete_elem(&issued, &request);
+	if (per_disk)
+		block_disk_name(key.disk, request);
+	hist = lookup_or_init(&hists, &key, &zero);
+	if (hist)
+		__atomic_fetch_add(&hist->slots[hist_slot(took)], 1, __ATOMIC_RELAXED);
+	return 0;
+}
+
+/// @brief Show how long block I/O takes, as a histogram.
+/// @version 1.0.0
+char LICENSE[] SEC("license") = "GPL";

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// Capabilities that the kernel asks processes for, and whether they have them. By the tracepoint
+// of Linux 6.14, and by a probe of the function on older kernels.
+#include "vmlinux.h"
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+#include "capable.h"
+
+/// @description Process ID to trace; 0 traces all
+/// @cmdarg {"short": "p"}
+const volatile int pid = 0;
+/// @description Report only capabilities that a process lacks
+/// @cmdarg {"short": "x"}
+const volatile bool lacking = false;
+
+/// @lost
+__u64 lost_events = 0;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 512 * 1024);
+} events SEC(".maps");
+
+static int report(int capability, int ret)
+{
+	__u32 process = bpf_get_current_pid_tgid() >> 32;
+	struct event *event;
+
+	if ((pid && process != pid) || (lacking && !ret))
+		return 0;
+	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+	if (!event) {
+		__atomic_fetch_add(&lost_events, 1, __ATOMIC_RELAXED);
+		return 0;
+	}
+	event->pid = process;
+	event->uid = bpf_get_current_uid_gid();
+	event->cap = capability;
+	event->ret = ret;
+	bpf_get_current_comm(event->comm, sizeof(event->comm));
+	bpf_ringbuf_submit(event, 0);
+	return 0;
+}
+
+/* (const struct cred *, target namespace, capable namespace, int cap, int ret) */
+/// @alternative capable 1
+SEC("raw_tp/cap_capable")
+int capability_asked(struct bpf_raw_tracepoint_args *ctx)
+{
+	return report(ctx->args[3], ctx->args[4]);
+}
+
+/// @alternative capable 2
+SEC("fexit/cap_capable")
+int BPF_PROG(cap_capable_exit, const void *cred, void *ns, int cap, unsigned int opts, int ret)
+{
+	return report(cap, ret);
+}
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 10240);
+	__type(key, __u32);
+	__type(value, int);
+} asked SEC(".maps");
+
+/// @alternative capable 3
+SEC("kprobe/cap_capable")
+int BPF_KPROBE(cap_capable_entry, const void *cred, void *ns, int cap)
+{
+	__u32 tid = bpf_get_current_pid_tgid();
+
+	bpf_map_update_elem(&asked, &tid, &cap, BPF_ANY);
+	return 0;
+}
+
+/// @alternative capable 3
+SEC("kretprobe/cap_capable")
+int BPF_KRETPROBE(cap_capable_return, int ret)
+{
+	__u32 tid = bpf_get_current_pid_tgid();
+	int *cap = bpf_map_lookup_elem(&asked, &tid), which;
+
+	if (!cap)
+		return 0;
+	which = *cap;
+	bpf_map_delete_elem(&asked, &tid);
+	return report(which, ret);
+}
+
+/// @brief Trace the capabilities that the kernel asks processes for.
+/// @version 1.0.0
+char LICENSE[] SEC("license") = "GPL";

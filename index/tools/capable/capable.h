@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#ifndef CAPABLE_H
+#define CAPABLE_H
+
+/* The capabilities by number (capabilities(7)), without CAP_ in front. */
+enum capability_name {
+	C_CHOWN,
+	C_DAC_OVERRIDE,
+	C_DAC_READ_SEARCH,
+	C_FOWNER,
+	C_FSETID,
+	C_KILL,
+	C_SETGID,
+	C_SETUID,
+	C_SETPCAP,
+	C_LINUX_IMMUTABLE,
+	C_NET_BIND_SERVICE,
+	C_NET_BROADCAST,
+	C_NET_ADMIN,
+	C_NET_RAW,
+	C_IPC_LOCK,
+	C_IPC_OWNER,
+	C_SYS_MODULE,
+	C_SYS_RAWIO,
+	C_SYS_CHROOT,
+	C_SYS_PTRACE,
+	C_SYS_PACCT,
+	C_SYS_ADMIN,
+	C_SYS_BOOT,
+	C_SYS_NICE,
+	C_SYS_RESOURCE,
+	C_SYS_TIME,
+	C_SYS_TTY_CONFIG,
+	C_MKNOD,
+	C_LEASE,
+	C_AUDIT_WRITE,
+	C_AUDIT_CONTROL,
+	C_SETFCAP,
+	C_MAC_OVERRIDE,
+	C_MAC_ADMIN,
+	C_SYSLOG,
+	C_WAKE_ALARM,
+	C_BLOCK_SUSPEND,
+	C_AUDIT_READ,
+	C_PERFMON,
+	C_BPF,
+	C_CHECKPOINT_RESTORE,
+};
+
+struct event {
+	__u32 pid;                /// process
+	__u32 uid;                /// user
+	int ret;                  /// 0 if it has it, else -1 (EPERM)
+	char comm[16];            /// command
+	enum capability_name cap; /// which
+};
+
+#endif

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#ifndef ERRSNOOP_H
+#define ERRSNOOP_H
+
+struct event {
+	__u32 pid;     /// process
+	int syscall;   /// number of the system call on this machine
+	int ret;       /// the negative errno
+	char comm[16]; /// command
+};
+
+#endif

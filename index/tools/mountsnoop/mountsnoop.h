@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#ifndef MOUNTSNOOP_H
+#define MOUNTSNOOP_H
+
+enum op { MOUNT, UNMOUNT };
+
+struct event {
+	__u32 pid;        /// process
+	int ret;          /// 0, or the negative errno
+	__u64 us;         /// how long the call took, microseconds
+	__u64 flags;      /// MS_* of mount(2), or MNT_* of umount2(2)
+	char comm[16];    /// command
+	enum op op;       /// which of the two
+	char type[16];    /// file system type, as given
+	char source[128]; /// what is mounted, as given
+	char target[128]; /// where, as given
+};
+
+#endif

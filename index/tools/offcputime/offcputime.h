@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#ifndef OFFCPUTIME_H
+#define OFFCPUTIME_H
+
+struct place {
+	__u32 pid;         /// process
+	int kern_stack_id; /// stack in the kernel
+	int user_stack_id; /// stack in user space
+	char comm[16];     /// command
+};
+
+struct waits {
+	__u64 us; /// time off the CPU, microseconds
+};
+
+#endif

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#ifndef TCPCONNECT_H
+#define TCPCONNECT_H
+
+struct event {
+	__u32 pid;            /// process
+	__u32 uid;            /// user
+	char comm[16];        /// command
+	struct ebpm_ip saddr; /// local address
+	struct ebpm_ip daddr; /// remote address
+	__u16 dport;          /// remote port
+};
+
+#endif

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// Each change of state of a TCP connection, and how long the state before it lasted.
+#include "vmlinux.h"
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+#include <ebpm/net.h>
+#include "tcpstates.h"
+
+/// @description Process ID to trace; 0 traces all
+/// @cmdarg {"short": "p"}
+const volatile int pid = 0;
+/// @description Local port to trace; 0 traces all
+/// @cmdarg {"short": "L"}
+const volatile unsigned short local_port = 0;
+/// @description Remote port to trace; 0 traces all
+/// @cmdarg {"short": "D"}
+const volatile unsigned short remote_port = 0;
+
+/// @lost
+__u64 lost_events = 0;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 10240);
+	__type(key, const void *);
+	__type(value, __u64);
+} entered SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 512 * 1024);
+} events SEC(".maps");
+
+SEC("tracepoint/sock/inet_sock_set_state")
+int state_set(struct trace_event_raw_inet_sock_set_state *ctx)
+{
+	__u32 process = bpf_get_current_pid_tgid() >> 32;
+	__u64 now = bpf_ktime_get_ns(), *since;
+	const void *sk = ctx->skaddr;
+	struct event *event;
+
+	if (ctx->protocol != IPPROTO_TCP || (pid && process != pid) ||
+	    (local_port && ctx->sport != local_port) ||
+	    (remote_port && ctx->dport != remote_port))
+		return 0;
+	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+	if (!event) {
+		__atomic_fetch_add(&lost_events, 1, __ATOMIC_RELAXED);
+		goto out;
+	}
+	since = bpf_map_lookup_elem(&entered, &sk);
+	event->us = since ? (now - *since) / 1000 : 0;
+	event->pid = process;
+	bpf_get_current_comm(event->comm, sizeof(event->comm));
+	bpf_core_read(&event->laddr, sizeof(event->laddr), &ctx->saddr_v6);
+	bpf_core_read(&event->raddr, sizeof(event->raddr), &ctx->daddr_v6);
+	event->lport = ctx->sport;
+	event->rport = ctx->dport;
+	event->oldstate = ctx->oldstate;
+	event->newstate = ctx->newstate;
+	bpf_ringbuf_submit(event, 0);
+out:
+	if (ctx->newstate == TCP_CLOSE)
+		bpf_map_delete_elem(&entered, &sk);
+	else
+		bpf_map_update_elem(&entered, &sk, &now, BPF_ANY);
+	return 0;
+}
+
+/// @brief Trace the states that TCP connections go through.
+/// @version 1.0.0
+char LICENSE[] SEC("license") = "GPL";

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ebpm.runtime.libbpf.binding import Map
     from ebpm.runtime.plan import SourcePlan
 
-_CODES = {1: "b", 2: "h", 4: "i", 8: "q"}
+_CODES = {1: "B", 2: "H", 4: "I", 8: "Q"}
 _FLOATS = {4: "f", 8: "d"}
 _LONGEST_WAIT = 3600.0  # seconds: any number may stand in the metadata, and epoll takes fewer
 _LARGEST_FLOAT = 3.4028234663852886e38
@@ -145,7 +145,11 @@ def _with_cpu(layout: Layout) -> Layout:
 
 def _adder(layout: Layout, stride: int, size: int) -> Callable[[bytes], bytes]:
     """Make the function that adds up the values of all CPUs, which are ``stride`` bytes apart."""
-    numbers = [(at, code) for at, code in _numbers(layout, 0) if at + _width(code) <= size]
+    numbers = [
+        (at, struct.Struct(code), code[-1])
+        for at, code in _numbers(layout, 0)
+        if at + struct.calcsize(code) <= size
+    ]
 
     def add(values: bytes) -> bytes:
         each = [values[at : at + size] for at in range(0, len(values), stride)]
@@ -154,36 +158,40 @@ def _adder(layout: Layout, stride: int, size: int) -> Callable[[bytes], bytes]:
         if len(used) < 2:
             return used[0] if used else nothing
         total = bytearray(used[0])
-        for at, code in numbers:
-            added = sum(struct.unpack_from(code, one, at)[0] for one in used)
-            struct.pack_into(code, total, at, _wrapped(added, code))
+        for at, form, code in numbers:
+            columns = zip(*[form.unpack_from(one, at) for one in used], strict=True)
+            form.pack_into(total, at, *[_wrapped(sum(column), code) for column in columns])
         return bytes(total)
 
     return add
 
 
-def _width(code: str) -> int:
-    return struct.calcsize(code)
-
-
 def _wrapped(number: Any, code: str) -> Any:  # noqa: ANN401  # an int, or a float
     """Cut a sum to what its type holds."""
-    if code[1] in _FLOATS.values():
-        too_large = code == "=f" and abs(number) > _LARGEST_FLOAT
+    if code in _FLOATS.values():
+        too_large = code == "f" and abs(number) > _LARGEST_FLOAT
         return number * float("inf") if too_large else number
-    return number & ((1 << 8 * _width(code)) - 1)
+    return number & ((1 << 8 * struct.calcsize(code)) - 1)
 
 
 def _numbers(layout: Layout, at: int) -> Iterator[tuple[int, str]]:
-    """Walk the numbers of a value: where they stand, and their codes for ``struct``."""
-    if layout.kind == kinds.INT and layout.size in _CODES:
-        yield at, f"={_CODES[layout.size].upper()}"  # two's complement adds up alike
-    elif layout.kind == kinds.FLOAT and layout.size in _FLOATS:
-        yield at, f"={_FLOATS[layout.size]}"
-    elif layout.kind == kinds.ARRAY and layout.element is not None:
+    """Walk the numbers of a value: where they stand, and the form of one or more for ``struct``."""
+    element = layout.element
+    if code := _code(layout):
+        yield at, f"={code}"
+    elif layout.kind == kinds.ARRAY and element is not None and (code := _code(element)):
+        yield at, f"={layout.count}{code}"
+    elif layout.kind == kinds.ARRAY and element is not None:
         for one in range(layout.count):
-            yield from _numbers(layout.element, at + one * layout.element.size)
+            yield from _numbers(element, at + one * element.size)
     elif layout.kind == kinds.STRUCT:
         for member in layout.members:
             if not member.bits:
                 yield from _numbers(member.layout, at + member.bit_offset // 8)
+
+
+def _code(layout: Layout) -> str:
+    """Give the letter of a number for ``struct``; "" for what is none."""
+    if layout.kind == kinds.INT:
+        return _CODES.get(layout.size, "")  # unsigned: two's complement adds up alike
+    return _FLOATS.get(layout.size, "") if layout.kind == kinds.FLOAT else ""

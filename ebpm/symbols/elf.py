@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import struct
 
@@ -18,6 +19,7 @@ _DAMAGED = (  # what pyelftools raises besides its own error
     *(OSError, OverflowError, RecursionError, MemoryError),
 )
 _MOST = 2_000_000  # symbols: more than any program has
+_UNPACKED = 64 << 20  # bytes of an embedded debug file
 _BINDINGS = {1: 0, 2: 1, 0: 2}  # the order of preference: global, weak, local
 
 
@@ -49,8 +51,19 @@ class ElfSymbols:
             functions = _functions(elf, whole)
             functions.sort(key=_preference)
             self.names = Names(functions)
+            embedded = _embedded(elf) if self.stripped else None
         except (ELFError, *_DAMAGED) as error:
             raise ValueError(f"not an ELF file that can be read: {error}") from None
+        if embedded is not None:
+            self._take_embedded(embedded)
+
+    def _take_embedded(self, data: bytes) -> None:
+        """Take the names of a small debug file within the file: there beside the exported ones."""
+        try:
+            inner = ElfSymbols(io.BytesIO(data))
+        except ValueError:
+            return
+        self.names = self.names.merged(inner.names)
 
     def find(self, offset: int, before: int = 0) -> tuple[str, int] | None:
         """Give the function at an offset in the file, and how far into it that is.
@@ -92,6 +105,19 @@ def _tables(elf: Any) -> dict[str, Any]:  # noqa: ANN401
             continue
         found[table["sh_type"]] = table
     return found
+
+
+def _embedded(elf: Any) -> bytes | None:  # noqa: ANN401
+    """Unpack ``.gnu_debugdata``, which Fedora's stripped files have: an ELF file in xz."""
+    section = elf.get_section_by_name(".gnu_debugdata")
+    if section is None:
+        return None
+    import lzma
+
+    try:
+        return lzma.LZMADecompressor(memlimit=_UNPACKED).decompress(section.data(), _UNPACKED)
+    except lzma.LZMAError:
+        return None
 
 
 def _functions(elf: Any, table: Any) -> list[tuple[int, int, str, int]]:  # noqa: ANN401

@@ -26,6 +26,15 @@ class Names:
     def __len__(self) -> int:
         return len(self._starts)
 
+    def entries(self) -> list[tuple[int, int, str]]:
+        """List starts, sizes and names, in the order of their places."""
+        return list(zip(self._starts, self._sizes, self._names, strict=True))
+
+    def merged(self, others: Names) -> Names:
+        """Put the names of two together; where both have one, the first's counts."""
+        entries = [*self.entries(), *others.entries()]
+        return Names(entries)
+
     def find(self, address: int) -> tuple[str, int] | None:
         """Give the name at an address, and where that begins; None where there is none."""
         at = bisect_right(self._starts, address) - 1

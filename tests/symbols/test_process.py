@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import io
+import lzma
 import mmap
 import os
 import shutil
@@ -127,6 +128,20 @@ def test_a_debug_file_of_another_build_is_not_believed(
     monkeypatch.setattr(module, "debug_files", lambda build_id, root: iter([str(whole)]))
     with running(program) as (pid, plain, _):
         assert frame(pid, plain).symbol is None
+
+
+@compiled
+@pytest.mark.needs("c++filt")  # and objcopy, from the same package
+def test_a_stripped_programs_names_come_from_the_debug_data_within(
+    stackee: Compile, tmp_path: Path
+) -> None:
+    packed, program = tmp_path / "packed", tmp_path / "program"
+    packed.write_bytes(lzma.compress(stackee(*KINDS["static-pie"]).read_bytes()))
+    stripped = stackee(*KINDS["static-pie"], "-s")
+    command = ["objcopy", "--add-section", f".gnu_debugdata={packed}", stripped, program]
+    subprocess.run(command, check=True)
+    with running(program) as (pid, plain, _):
+        assert frame(pid, plain + 1).symbol == "plain"
 
 
 def test_an_exported_function_of_a_stripped_library_has_a_name() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import sys
 
 from ebpm.btf.encode import encode
@@ -13,7 +12,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from ebpm.errors import EbpmError
     from ebpm.plainjson import Json
     from ebpm.runtime.libbpf.binding import Map
     from ebpm.runtime.log import Log
@@ -100,16 +98,18 @@ def set_variables(bpf: BpfObject, plan: Plan, values: Mapping[str, Json]) -> Non
             raise InvalidParameter(f"{variable.name}: {error}") from None
 
 
-def move_programs(bpf: BpfObject, plan: Plan, programs: Sequence[ProgramPlan]) -> None:
+def move_programs(bpf: BpfObject, plan: Plan, programs: Sequence[ProgramPlan], log: Log) -> None:
     """Tell libbpf of the programs that go elsewhere than their sections say; before the load.
 
     Args:
         bpf: the open object.
         plan: what it was made from.
         programs: those of the plan that will be loaded.
+        log: libbpf's, for the reasons of failures.
 
     Raises:
-        HookNotFound, LoadFailed: the kernel's BTF has no such function or tracepoint.
+        HookNotFound: the kernel's BTF has no such function or tracepoint.
+        AttachFailed, FeatureMissing: libbpf or the kernel cannot do it otherwise.
     """
     moved = {one.name: one for one in programs if one.retype is not None}
     if not moved:
@@ -123,21 +123,9 @@ def move_programs(bpf: BpfObject, plan: Plan, programs: Sequence[ProgramPlan]) -
         try:
             retype(program, *one.retype)
         except LibbpfError as error:
-            raise _move_error(error, one, plan) from None
+            from ebpm.runtime.failures import attach_error
 
-
-def _move_error(error: LibbpfError, one: ProgramPlan, plan: Plan) -> EbpmError:
-    found: EbpmError
-    if error.errno in (errno.ENOENT, errno.ESRCH):
-        from ebpm.runtime.failures import hook_not_found
-
-        found = hook_not_found(one.section, plan.name)
-    else:
-        found = LoadFailed(
-            f"program {one.name!r} of {plan.name} cannot move to {one.section}: {error.strerror}"
-        )
-    found.program = one.name
-    return found
+            raise attach_error(error, one, plan, log, bpf.library) from None
 
 
 def size_maps(bpf: BpfObject, plan: Plan) -> None:

@@ -124,7 +124,7 @@ class Session:
             size_maps(self._object, self.plan)
             prepared = None
             try:
-                move_programs(self._object, self.plan, choice.programs)
+                move_programs(self._object, self.plan, choice.programs, self.log)
                 prepared = Preparation(self._object, self.plan, choice)
                 load(self._object, self.plan, self.log)
                 fill_maps(self._object, self.plan)

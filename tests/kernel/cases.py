@@ -169,6 +169,30 @@ CASES = (
         "spin",
         "type=software,config=cpu-clock,period=1000000",
     ),
+    # --- moved: the hook of the section is never triggered
+    Case(
+        "tracepoint, moved",
+        _program("tp/syscalls/sys_enter_nothing"),
+        "getppid",
+        "tracepoint/syscalls/sys_enter_getppid",
+    ),
+    Case("tp_btf, moved", _program("tp_btf/no_such_tracepoint"), "getppid", "tp_btf/sys_enter"),
+    Case("kprobe, moved", _program("kprobe/no_such_function"), "opens", "kprobe/do_sys_openat2"),
+    Case(
+        "kprobe, moved to kretprobe",
+        _program("kprobe/no_such_function"),
+        "opens",
+        "kretprobe/do_sys_openat2",
+    ),
+    Case("kprobe, moved to uprobe", _program("kprobe"), "getppid", "uprobe/libc.so.6:getppid"),
+    Case(
+        "fentry, moved to fexit",
+        _program("fentry/no_such_function"),
+        "opens",
+        "fexit/do_sys_openat2",
+        arm64="6.4",
+    ),
+    Case("lsm, moved", _program("lsm/no_such_hook"), "opens", "lsm/file_open", arm64="6.4"),
     # --- network interfaces
     Case("xdp", _always("xdp", 2), "veth"),
     Case("xdp, generic", _always("xdp", 2), "veth", "mode=generic"),

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _HEX = frozenset("0123456789abcdef")
 _LENGTHS = {"sha256": 64, "sha512": 128}
-_CHUNK = 1 << 20
+_CHUNK = 256 << 10
 
 
 QUARANTINE = ".ebpm/quarantine"

@@ -17,7 +17,7 @@ from ebpm.errors import (
 from ebpm.oci.descriptor import Descriptor
 from ebpm.oci.manifest import LARGEST, AnyManifest, Manifest, parse_manifest
 
-CHUNK = 1 << 20
+CHUNK = 256 << 10
 _SIGNATURES = ("sig", "att", "sbom")
 
 

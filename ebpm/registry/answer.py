@@ -15,7 +15,7 @@ from ebpm.registry.trouble import reason
 if TYPE_CHECKING:
     from types import TracebackType
 
-_CHUNK = 1 << 20
+_CHUNK = 256 << 10
 _WARNING = re.compile(r'(?:^|,)\s*299 - "((?:\\.|[^"\\])*)"')
 _LONGEST_WARNING = 300  # characters
 _LEFT_OVER = 64 << 10  # bytes that are read for the sake of the connection
@@ -81,7 +81,7 @@ class Answer:
         return bytes(data)
 
     def chunks(self) -> Iterator[bytes]:
-        """Read the body as it comes, in pieces of at most a megabyte.
+        """Read the body as it comes, in pieces of at most _CHUNK bytes.
 
         Raises:
             RegistryUnreachable: the connection broke.

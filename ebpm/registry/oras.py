@@ -59,7 +59,7 @@ from ebpm.registry.oras_io import (
     with_content,
 )
 from ebpm.registry.repository import Repository
-from ebpm.registry.upload import SMALL, upload_in_chunks
+from ebpm.registry.upload import PIECE, upload_in_chunks
 
 _BINARY = "application/octet-stream"
 _FOLDER_TYPE = oras.defaults.default_blob_dir_media_type
@@ -209,7 +209,7 @@ class OrasClient(oras.provider.Registry):  # type: ignore[misc]  # oras-py has n
         container: Any,  # noqa: ANN401
         layer: dict[str, Any],
         do_chunked: bool = False,
-        chunk_size: int = SMALL,
+        chunk_size: int = PIECE,
     ) -> requests.Response:
         """Send a file, unless the registry has it."""
         if Repository(self._channel(container, push=True)).has(_blob(layer)):
@@ -234,12 +234,12 @@ class OrasClient(oras.provider.Registry):  # type: ignore[misc]  # oras-py has n
         blob: str,
         container: Any,  # noqa: ANN401
         layer: dict[str, Any],
-        chunk_size: int = SMALL,
+        chunk_size: int = PIECE,
     ) -> requests.Response:
         """Send a file in pieces, of 4 MiB at most, since some registries take no larger ones."""
         channel = self._channel(container, push=True)
         with Path(blob).open("rb") as file:
-            upload_in_chunks(channel, _blob(layer), file_chunks(file), min(chunk_size, SMALL))
+            upload_in_chunks(channel, _blob(layer), file_chunks(file), min(chunk_size, PIECE))
         return made_up(201, _blob(layer))
 
     def download_blob(self, container: Any, digest: str, outfile: str) -> str:  # noqa: ANN401

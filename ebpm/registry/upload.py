@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import Self
@@ -23,15 +24,18 @@ from ebpm.registry.address import join, shown
 from ebpm.registry.answer import Answer
 from ebpm.registry.channel import Channel
 from ebpm.registry.http import SizedBody
+from ebpm.registry.trouble import pause
 
-SMALL = 4 << 20
-"""Bytes that are held in memory, so that they can be sent again; and of a chunk."""
+SMALL = 1 << 20
+"""Bytes that are held in memory, so that they can be sent again."""
 
-_SMALLEST = (
-    512 << 10
-)  # bytes of a chunk where bodies of SMALL are too large: nginx takes a megabyte
+PIECE = 4 << 20
+"""Bytes of a chunk at most: GHCR takes no larger ones."""
+
+_SMALL_PIECE = 512 << 10  # where a body was too large: nginx, as it comes, takes a megabyte
 _BINARY = "application/octet-stream"
 _CANCEL_TIMEOUT = 2.0  # seconds
+_TRIES = 3  # of a blob that is not believed
 _RECOVERIES = 5  # of one chunked upload, without a byte in between
 
 
@@ -56,25 +60,40 @@ def upload(
     if session is None:
         return
     if descriptor.size <= SMALL:
-        try:
-            with session:
-                body = b"".join(verified(chunks, descriptor))
-                session.finish(descriptor, body)
-        except _TooLarge:
-            upload_in_chunks(channel, descriptor, [body], _SMALLEST)
+        with session:
+            body = b"".join(verified(chunks, descriptor))
+        _send_small(channel, session, descriptor, body)
         return
     try:
         with session:
             session.finish(descriptor, SizedBody(verified(chunks, descriptor), descriptor.size))
-    except (NetworkError, AuthenticationFailed, _TooLarge) as error:
+    except (NetworkError, AuthenticationFailed, _Unbelieved, _TooLarge) as error:
         if isinstance(chunks, Iterator):
             raise
-        size = _SMALLEST if isinstance(error, _TooLarge) else SMALL
+        size = _SMALL_PIECE if isinstance(error, _TooLarge) else PIECE
         upload_in_chunks(channel, descriptor, chunks, size)
 
 
+def _send_small(channel: Channel, session: _Session, descriptor: Descriptor, body: bytes) -> None:
+    for attempt in range(1, _TRIES + 1):
+        try:
+            with session:
+                session.finish(descriptor, body)
+        except _TooLarge:
+            upload_in_chunks(channel, descriptor, [body], _SMALL_PIECE)
+        except _Unbelieved:
+            if attempt == _TRIES:
+                raise
+            time.sleep(pause(attempt))
+            fresh = None if _is_there(channel, descriptor) else _begin(channel, descriptor)
+            if fresh:
+                session = fresh
+                continue
+        return
+
+
 def upload_in_chunks(
-    channel: Channel, descriptor: Descriptor, chunks: Iterable[bytes], size: int = SMALL
+    channel: Channel, descriptor: Descriptor, chunks: Iterable[bytes], size: int = PIECE
 ) -> None:
     """Send a blob in pieces of about ``size`` bytes, for registries that take no large ones."""
     session = _begin(channel, descriptor)
@@ -87,6 +106,18 @@ def upload_in_chunks(
 
 class _TooLarge(RegistryRefused):
     """The registry, or a proxy before it, takes no body of that size (413)."""
+
+
+class _Unbelieved(RegistryRefused):
+    """The registry says that the bytes, which are right, are not those of their digest.
+
+    docker-registry 2.8 does when two clients send one blob at the same time.
+    """
+
+
+def _is_there(channel: Channel, descriptor: Descriptor) -> bool:
+    with channel.call("HEAD", f"blobs/{descriptor.digest}") as answer:
+        return answer.status == 200
 
 
 def _begin(
@@ -153,15 +184,15 @@ class _Session:
         headers = {"Content-Type": _BINARY, "Content-Length": str(len(body))}
         long = len(body) > SMALL
         with self._channel.send("PUT", url, headers=headers, body=body, long=long) as answer:
-            if answer.status != 201 and isinstance(body, bytes) and self._is_there(descriptor):
+            lost = answer.status != 201 and isinstance(body, bytes)
+            if lost and _is_there(self._channel, descriptor):
                 return  # the first of several tries was heard, and its answer lost
             if answer.status == 413:
                 raise _TooLarge(f"{self._channel} takes no body of {len(body)} bytes")
-            self._channel.expect(answer, (201, 204), BlobNotFound, f"@{descriptor.digest}")
-
-    def _is_there(self, descriptor: Descriptor) -> bool:
-        with self._channel.call("HEAD", f"blobs/{descriptor.digest}") as answer:
-            return answer.status == 200
+            try:
+                self._channel.expect(answer, (201, 204), BlobNotFound, f"@{descriptor.digest}")
+            except RegistryRefused as error:
+                raise (_Unbelieved(error.message) if answer.status == 400 else error) from None
 
     def append(self, piece: bytes) -> None:
         """Send one piece; where a part of it was lost, ask from where on and send that again."""

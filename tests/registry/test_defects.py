@@ -47,7 +47,7 @@ from ebpm.registry.challenge import parse_challenges
 from ebpm.registry.client import RegistryClient
 from ebpm.registry.credentials import Credential, CredentialStore
 from ebpm.registry.oras import OrasClient
-from ebpm.registry.upload import SMALL, upload_in_chunks
+from ebpm.registry.upload import PIECE, upload_in_chunks
 from ebpm.testing.endpoints import RepositoryState
 from ebpm.testing.guard import Guard
 from ebpm.testing.registry import RegistryServer, registry_server
@@ -452,7 +452,7 @@ def test_t7_chunks_are_neither_too_small_nor_too_large(
     server.faults.least_chunk = 1000
     upload_in_chunks(channel, Descriptor.of(data, "a/b"), [data], 10)
     assert [one.body_size for one in server.requests("PATCH")] == [1000, 1000, 1000]
-    assert SMALL <= 4 << 20
+    assert PIECE <= 4 << 20
 
 
 @pytest.mark.parametrize("relative", [False, True])

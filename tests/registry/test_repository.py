@@ -404,6 +404,30 @@ def test_a_small_blob_survives_what_may_pass(
     assert served(server).tags == {"1": str(root.digest)}
 
 
+@pytest.mark.parametrize("there", [True, False])
+@pytest.mark.parametrize("size", [5, 5 << 20])
+def test_right_bytes_that_are_said_to_be_wrong_are_sent_again(
+    repository: Repository, server: RegistryServer, size: int, there: bool
+) -> None:
+    """docker-registry 2.8 says so to one of two clients that send a blob at the same time."""
+    data = b"x" * size
+    blob = Descriptor.of(data, "application/x")
+    refused = []
+
+    def refuse(request: Request) -> int | None:
+        if request.method == "PUT" and "/uploads/" in request.path and not refused:
+            refused.append(request)
+            if there:
+                served(server).blobs[str(blob.digest)] = data
+            return 400
+        return None
+
+    server.faults.status_for = refuse
+    repository.put(blob, [data])
+    assert served(server).blobs[str(blob.digest)] == data
+    assert len(server.requests("PUT")) == (1 if there and size == 5 else 2)
+
+
 def test_an_upload_whose_answer_was_lost_counts(
     repository: Repository, server: RegistryServer
 ) -> None:

@@ -115,6 +115,27 @@ def verified(chunks: Iterable[bytes], descriptor: Descriptor) -> Iterator[bytes]
         yield held
 
 
+class Verified:
+    """Chunks that are checked whenever they are read, as often as they can be read.
+
+    Args:
+        chunks: an iterable; an iterator can be read once.
+        descriptor: what they are to be.
+    """
+
+    def __init__(self, chunks: Iterable[bytes], descriptor: Descriptor) -> None:
+        self._chunks = chunks
+        self._descriptor = descriptor
+
+    def __iter__(self) -> Iterator[bytes]:
+        return verified(self._chunks, self._descriptor)
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether they can be read again."""
+        return not isinstance(self._chunks, Iterator)
+
+
 def fetch(source: Source, descriptor: Descriptor, limit: int) -> bytes:
     """Read content into memory, checked.
 

@@ -136,7 +136,8 @@ class Channel:
             return answer
         challenges = parse_challenges(answer.headers.get("WWW-Authenticate", ""))
         header = self._authorizer.answer(challenges, self._scope, known)
-        if header is None or isinstance(body, SizedBody):
+        once = isinstance(body, SizedBody) and not body.repeatable
+        if header is None or once:
             return answer
         answer.close()
         return request(authorization=header)

@@ -52,11 +52,18 @@ class HttpSettings:
 
 
 class SizedBody:
-    """A body of known length that is read once; sent without chunked encoding."""
+    """A body of known length, sent without chunked encoding and never held as a whole.
 
-    def __init__(self, chunks: Iterable[bytes], size: int) -> None:
+    Args:
+        chunks: its bytes.
+        size: how many there are.
+        repeatable: the chunks can be read again, and it is small enough for that.
+    """
+
+    def __init__(self, chunks: Iterable[bytes], size: int, *, repeatable: bool = False) -> None:
         self._chunks = chunks
         self._size = size
+        self.repeatable = repeatable
 
     def __len__(self) -> int:
         return self._size
@@ -82,7 +89,8 @@ class Request:
     @property
     def repeatable(self) -> bool:
         """Whether sending it twice does what sending it once does."""
-        return self.method != "PATCH" and not isinstance(self.body, SizedBody)
+        once = isinstance(self.body, SizedBody) and not self.body.repeatable
+        return self.method != "PATCH" and not once
 
 
 class Http:

@@ -19,15 +19,15 @@ from ebpm.errors import (
     RegistryRefused,
 )
 from ebpm.oci.descriptor import Descriptor
-from ebpm.oci.store import verified
+from ebpm.oci.store import Verified, verified
 from ebpm.registry.address import join, shown
 from ebpm.registry.answer import Answer
 from ebpm.registry.channel import Channel
 from ebpm.registry.http import SizedBody
 from ebpm.registry.trouble import pause
 
-SMALL = 1 << 20
-"""Bytes that are held in memory, so that they can be sent again."""
+SMALL = 4 << 20
+"""Bytes that are sent again as a whole if something fails; more go on in chunks."""
 
 PIECE = 4 << 20
 """Bytes of a chunk at most: GHCR takes no larger ones."""
@@ -59,37 +59,36 @@ def upload(
     session = _begin(channel, descriptor, origin)
     if session is None:
         return
-    if descriptor.size <= SMALL:
-        with session:
-            body = b"".join(verified(chunks, descriptor))
-        _send_small(channel, session, descriptor, body)
-        return
+    right = Verified(chunks, descriptor)
     try:
-        with session:
-            session.finish(descriptor, SizedBody(verified(chunks, descriptor), descriptor.size))
-    except (NetworkError, AuthenticationFailed, _Unbelieved, _TooLarge) as error:
-        if isinstance(chunks, Iterator):
+        _send_whole(channel, session, descriptor, right)
+    except (NetworkError, AuthenticationFailed, _TooLarge) as error:
+        too_large = isinstance(error, _TooLarge)
+        if not right.repeatable or (descriptor.size <= SMALL and not too_large):
             raise
-        size = _SMALL_PIECE if isinstance(error, _TooLarge) else PIECE
-        upload_in_chunks(channel, descriptor, chunks, size)
+        upload_in_chunks(channel, descriptor, right, _SMALL_PIECE if too_large else PIECE)
 
 
-def _send_small(channel: Channel, session: _Session, descriptor: Descriptor, body: bytes) -> None:
+def _send_whole(
+    channel: Channel, session: _Session, descriptor: Descriptor, right: Verified
+) -> None:
+    size = descriptor.size
+    body = SizedBody(right, size, repeatable=size <= SMALL and right.repeatable)
     for attempt in range(1, _TRIES + 1):
         try:
             with session:
-                session.finish(descriptor, body)
-        except _TooLarge:
-            upload_in_chunks(channel, descriptor, [body], _SMALL_PIECE)
+                # Of no bytes, requests would make a body in HTTP's own chunks.
+                session.finish(descriptor, body if size else b"".join(right))
         except _Unbelieved:
-            if attempt == _TRIES:
+            if attempt == _TRIES or not right.repeatable:
                 raise
             time.sleep(pause(attempt))
             fresh = None if _is_there(channel, descriptor) else _begin(channel, descriptor)
-            if fresh:
-                session = fresh
-                continue
-        return
+            if fresh is None:
+                return
+            session = fresh
+        else:
+            return
 
 
 def upload_in_chunks(
@@ -184,8 +183,8 @@ class _Session:
         headers = {"Content-Type": _BINARY, "Content-Length": str(len(body))}
         long = len(body) > SMALL
         with self._channel.send("PUT", url, headers=headers, body=body, long=long) as answer:
-            lost = answer.status != 201 and isinstance(body, bytes)
-            if lost and _is_there(self._channel, descriptor):
+            again = isinstance(body, bytes) or body.repeatable
+            if answer.status != 201 and again and _is_there(self._channel, descriptor):
                 return  # the first of several tries was heard, and its answer lost
             if answer.status == 413:
                 raise _TooLarge(f"{self._channel} takes no body of {len(body)} bytes")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from typing import Any
 
 from ebpm.btf import types as t
@@ -18,6 +19,7 @@ from ebpm.package.described import KEY, Field, cut_out, describe_struct
 from ebpm.package.fields import Fields, present
 
 _DOCUMENTATION = ("version", "description", "author", "url")
+_BITS_LIMIT, _MEMBERS_LIMIT = 1 << 31, 0xFFFF
 _EXPORTS = ("export_data_types", "ring_buffer_export")
 
 
@@ -74,25 +76,32 @@ def from_flat(content: dict[str, Any], place: str) -> tuple[str, dict[str, Any]]
 
 def _struct(fields: Fields) -> dict[str, Any]:
     """Read a struct as LLVM's layout dump gave it: sizes and offsets in bits."""
-    name = fields.text("Struct Name") or fields.text("StructName") or fields.text("name") or ""
-    name = name.removeprefix("struct ").strip()
+    fields = _plainly(fields)
+    name = (fields.text("structname") or fields.text("name") or "").removeprefix("struct ").strip()
     members = []
-    for at, one in enumerate(fields.optional("Fields", list) or ()):
-        entry = Fields(one, f"{fields.place}.Fields[{at}]")
-        alias, meaning = _type_names(entry.text("Type") or "")
-        offset = entry.optional("FieldOffset", int) or 0
-        llvm = entry.text("LLVMType") or ""
-        if offset < 0 or offset >= 1 << 31:
-            raise InvalidPackage(f"{entry.place}.FieldOffset is {offset}")
-        members.append(Field(entry.text("Name") or "", alias, meaning, llvm, offset))
-    bits = fields.optional("Size", int) or fields.optional("Data Size", int)
-    bits = bits or fields.optional("DataSize", int) or 0
-    if not 0 <= bits < 1 << 31 or len(members) > 0xFFFF:
-        raise InvalidPackage(f"{fields.place} is larger than any event")
+    for at, one in enumerate(fields.optional("fields", list) or ()):
+        entry = _plainly(Fields(one, f"{fields.place}.Fields[{at}]"))
+        alias, meaning = _type_names(entry.text("type") or "")
+        offset = entry.optional("fieldoffset", int) or 0
+        if not 0 <= offset < _BITS_LIMIT:
+            raise InvalidPackage(f"{entry.place}: an offset of {offset} bits")
+        llvm = entry.text("llvmtype") or ""
+        members.append(Field(entry.text("name") or "", alias, meaning, llvm, offset))
     members.sort(key=lambda one: one.bit_offset)
-    described = {KEY: describe_struct(name, bits // 8, members)} if members and bits else {}
+    size = fields.optional("size", int) or fields.optional("datasize", int) or 0
+    if not 0 <= size < _BITS_LIMIT or len(members) > _MEMBERS_LIMIT:
+        raise InvalidPackage(f"{fields.place} is larger than any event")
+    if members and size <= members[-1].bit_offset:
+        size *= 8  # it can only be bytes
+    described = {KEY: describe_struct(name, size // 8, members)} if members and size else {}
     shown = [{"name": one.name, "type": one.type} for one in members]
-    return {"name": name, "members": shown, **present(size=bits // 8 or None), **described}
+    return {"name": name, "members": shown, **present(size=size // 8 or None), **described}
+
+
+def _plainly(fields: Fields) -> Fields:
+    """Take keys by their letters alone: there are "Data Size" and "DataSize"."""
+    plain = {re.sub(r"[\s_]", "", key).lower(): value for key, value in fields.rest.items()}
+    return Fields(plain, fields.place)
 
 
 def _type_names(text: str) -> tuple[str, str]:

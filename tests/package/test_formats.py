@@ -14,14 +14,27 @@ from typing import Any
 
 import pytest
 
-from ebpm.package.files import FORMS, form_of, parse_package, read_package, write_files
+from ebpm.api import fetch, host_platform
+from ebpm.cache.layout import Layout
+from ebpm.oci.copy import copy
+from ebpm.package.artifact import pack
+from ebpm.package.files import (
+    FORMS,
+    form_of,
+    parse_package,
+    read_package,
+    write_composed,
+    write_files,
+)
 from ebpm.package.model import KernelBtf, Package
 from ebpm.package.text import write_yaml
 from ebpm.runtime.planner import make_plan
 from ebpm.runtime.session import Session
 from tests import generations
+from tests.conftest import ROOT
 
 pytestmark = pytest.mark.needs("compiler")
+ARTIFACT = "artifact"
 BTF = KernelBtf(path="debian/10/x86_64/4.19.0-21-amd64", data=b"types")
 
 
@@ -34,6 +47,10 @@ def named(form: str) -> str:
 
 def put(folder: Path, generation: str) -> Path:
     """Write a package of a generation, or in a form of today's."""
+    if generation == ARTIFACT:
+        store, root = pack(parse(generations.current()), default=host_platform())
+        copy(store, root, Layout.create(str(folder)), "1.0")
+        return folder
     if generation in FORMS:
         package = parse(generations.current())
         files = write_files(package, package.objects[0], generation, named(generation))
@@ -65,7 +82,7 @@ def events(package: Package) -> list[dict[str, Any]]:
 
 TABLE = {
     **dict.fromkeys(generations.GENERATIONS, ("read", "run")),
-    **dict.fromkeys(FORMS, ("read", "write", "run")),
+    **dict.fromkeys(("current", *FORMS, ARTIFACT), ("read", "write", "run")),
 }
 CELLS = [
     pytest.param(
@@ -78,7 +95,8 @@ CELLS = [
 
 @pytest.mark.parametrize(("form", "verb"), CELLS)
 def test_format(form: str, verb: str, tmp_path: Path) -> None:
-    package = read_package(put(tmp_path, form))
+    path = put(tmp_path, form)
+    package = fetch(f"oci:{path}:1.0") if form == ARTIFACT else read_package(path)
     if verb == "read":
         assert package.object_name == "generations_bpf"
         assert [(one.name, one.attach) for one in package.programs] == [
@@ -93,10 +111,21 @@ def test_format(form: str, verb: str, tmp_path: Path) -> None:
         assert [one.name for one in package.exports[0].members] == generations.COLUMNS
         assert (package.exports[0].name, package.exports[0].size) == ("event", generations.SIZE)
     elif verb == "write":
-        one = package.objects[0]
-        for name, data in write_files(package, one, form, named(form)).items():
-            assert (tmp_path / name).read_bytes() == data
-        assert form == "o" or package == parse(generations.current())
+        one, whole = package.objects[0], parse(generations.current())
+        if form == "current":  # key by key what the other compiler wrote, but for ours
+            written = json.loads(write_composed(package, one, "json"))
+            written["meta"] = {
+                key: value for key, value in written["meta"].items() if key[:5] != "ebpm_"
+            }
+            assert written == generations.current()
+        elif form == ARTIFACT:
+            whole = replace(whole, objects=package.objects)  # they have a platform then
+            _, root = pack(package, default=host_platform())
+            assert root.digest == pack(whole, default=host_platform())[1].digest
+        else:
+            for name, data in write_files(package, one, form, named(form)).items():
+                assert (tmp_path / name).read_bytes() == data
+        assert form == "o" or package == whole
     else:
         for event in events(package):
             assert event["pid"] == os.getpid()
@@ -104,6 +133,14 @@ def test_format(form: str, verb: str, tmp_path: Path) -> None:
             assert event["comm"]
             assert event["pair"] == [7, 65535]
         assert len(events(package)) == 2
+
+
+def test_the_table_in_the_documents_is_this_one() -> None:
+    """Made by scripts/compatibility --record."""
+    data = json.loads((ROOT / "docs" / "data" / "formats.json").read_text())
+    assert data["results"] == {
+        form: dict.fromkeys(verbs, "passed") for form, verbs in TABLE.items()
+    }
 
 
 # --- what is particular to the generations -------------------------------------------------------
@@ -128,11 +165,20 @@ def test_a_flat_package_may_lack_anything_but_the_object(key: str) -> None:
     assert {one.name for one in package.maps} >= {"counts", "events"}
 
 
+def test_a_size_that_cannot_be_bits_is_bytes() -> None:
+    content = generations.flat()
+    content["maps"][1]["ring_buffer_export"]["Size"] = generations.SIZE
+    assert parse(content).exports == parse(generations.flat()).exports
+
+
 def test_a_flat_package_may_have_its_struct_under_either_name() -> None:
     content = generations.flat()
     events = content["maps"][1]
     described = events.pop("ring_buffer_export")
     described["DataSize"] = described.pop("Data Size")
+    described["struct_name"] = described.pop("Struct Name")
+    for field in described["Fields"]:
+        field["Field Offset"] = field.pop("FieldOffset")
     del described["Size"]
     events["export_data_types"] = [described]
     assert [one.name for one in parse(content).exports[0].members] == generations.COLUMNS

@@ -52,7 +52,7 @@ class Outlet:
                     "events are shown as sizes and bytes in hex"
                 )
         self._prints_folded = bool(options["folded"])
-        self._file = _Svg(options["flamegraph"]) if options["flamegraph"] else None
+        self._file: _Svg | None = None
         self._folded: Folded | None = None
         self._symbols: Symbolizer | None = None
         self._shown: Sink | None = None
@@ -60,8 +60,10 @@ class Outlet:
             from ebpm.symbols.symbolizer import Symbolizer
 
             self._symbols = Symbolizer()
-        if self._prints_folded or self._file:
+        if options["folded"] or options["flamegraph"]:
             self._folded = self._make_folded(plan)
+        if options["flamegraph"]:  # opened last: nothing is lost by a mistake
+            self._file = _Svg(options["flamegraph"])
         if not self._folded or options["json"]:
             self._shown = self._make_shown(options, plan, colour=colour)
 

@@ -670,8 +670,10 @@ def test_a_flame_graph_alone_prints_nothing(ebpm: Ebpm, stacks: str, work: Path)
     assert (work / "out.svg").read_text().endswith("</svg>\n")
 
 
-def test_folding_a_tool_without_stacks_is_a_mistake(ebpm: Ebpm, sigsnoop: str) -> None:
-    done = ebpm.run("run", "--folded", sigsnoop, check=2)
+def test_folding_a_tool_without_stacks_is_a_mistake(ebpm: Ebpm, sigsnoop: str, work: Path) -> None:
+    (work / "kept.svg").write_text("mine")
+    done = ebpm.run("run", "--folded", "--flamegraph", "kept.svg", sigsnoop, check=2)
+    assert (work / "kept.svg").read_text() == "mine"
     assert "error[usage]: sigsnoop reports no stack traces" in done.stderr
 
 

@@ -20,11 +20,13 @@ from ebpm.symbols.perfmap import PerfMap
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import BinaryIO
+    from typing import BinaryIO, TypeAlias
+
+    FileKey: TypeAlias = tuple[int, int, int, int]
 
 VDSO = "[vdso]"
-_PROCESSES, _FILES = 1024, 128  # kept
-_FRAMES = 65536  # kept of each process
+_PROCESSES, _FILES = 256, 64  # kept
+_FRAMES = 4096  # kept of each process
 _REREAD, _OLD = 0.1, 10.0  # seconds: mappings are read again at most so often, at least so often
 _MAPPING_LIMIT = 1 << 20  # bytes of a vdso
 
@@ -71,6 +73,7 @@ class Process:
         self.identity = identity
         self.mappings: list[Mapping] = []  # in the order of their addresses
         self.frames: dict[tuple[int, bool], Frame] = {}  # of files, which stay as they are
+        self.files: dict[tuple[str, int], FileKey | None] = {}  # by path and inode
         self.vdso: ElfSymbols | None = None
         self._read_at = -_REREAD
         self._starts: list[int] = []
@@ -142,8 +145,7 @@ class Processes:
 
     def __init__(self) -> None:
         self._processes: dict[int, Process] = {}
-        self._files: dict[tuple[int, int, int, int], ElfSymbols | None] = {}
-        self._by_mapping: dict[tuple[int, str, int], ElfSymbols | None] = {}
+        self._files: dict[FileKey, ElfSymbols | None] = {}
 
     def frames(self, pid: int, addresses: Sequence[int]) -> list[Frame]:
         """Name a stack of a process, whose addresses but the first are those calls return to."""
@@ -197,20 +199,23 @@ class Processes:
         return known
 
     def _symbols(self, process: Process, mapping: Mapping) -> ElfSymbols | None:
-        key = (process.pid, mapping.path, mapping.inode)
-        if key not in self._by_mapping:
-            if len(self._by_mapping) > _PROCESSES * 8:
-                self._by_mapping.clear()
-            self._by_mapping[key] = self._load(process, mapping)
-        return self._by_mapping[key]
-
-    def _load(self, process: Process, mapping: Mapping) -> ElfSymbols | None:
+        """Get the symbols of a mapped file; None if it cannot be had, which is not tried again."""
+        place = (mapping.path, mapping.inode)
+        if place in process.files:
+            key = process.files[place]
+            if key is None:
+                return None
+            if key in self._files:
+                self._files[key] = self._files.pop(key)  # the last one used is the last to go
+                return self._files[key]
+        process.files[place] = None
         file = process.open(mapping)
         if file is None:
             return None
         with file:
             status = os.fstat(file.fileno())
             key = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+            process.files[place] = key
             if key not in self._files:
                 if len(self._files) >= _FILES:
                     del self._files[next(iter(self._files))]

@@ -251,6 +251,27 @@ def test_what_a_call_returns_to_belongs_to_the_function_that_made_it() -> None:
     assert second.symbol != "getppid"
 
 
+@compiled
+def test_what_is_kept_is_bounded_and_read_again(
+    stackee: Compile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_FILES", 1)
+    monkeypatch.setattr(module, "_FRAMES", 2)
+    processes = Processes()
+    with running(stackee(*KINDS["pie"])) as one, running(stackee(*KINDS["static-pie"])) as two:
+        for _ in range(2):
+            for pid, plain, method in (one, two):
+                names = [frame(pid, at, processes).symbol for at in (plain, plain + 1, method)]
+                assert names == ["plain", "plain", MANGLED]
+                assert len(processes._files) == 1
+                process = processes.process(pid)
+                assert process is not None
+                assert len(process.frames) <= 2
+        monkeypatch.setattr(module, "_PROCESSES", 1)
+        frame(one[0], one[1], processes)
+        assert len(processes._processes) <= 2
+
+
 def test_an_address_that_is_not_mapped_is_only_an_address() -> None:
     assert repr(frame(os.getpid(), 16)) == "Frame(address=16)"
 

@@ -61,7 +61,7 @@ def test_run_is_given_options_and_tools_that_there_are(path: Path) -> None:
             flag = rest.pop(0)
             assert flag in FLAGS, words
             option = next(one for one in RUN_OPTIONS if flag in one.names)
-            if option.read is not None:
+            if option.read is not None and rest:
                 rest.pop(0)
         if rest and re.fullmatch(r"[a-z]+", rest[0]):
             assert rest[0] in tools | made, words

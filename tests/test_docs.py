@@ -228,3 +228,52 @@ def test_every_test_that_a_specification_names_exists(page: str, least: int) -> 
     _, *tables = text.split("| rule | test |")
     for line in [line for table in tables for line in table.partition("\n\n")[0].splitlines()]:
         assert "::test_" in line or set(line) <= set("|- "), line
+
+
+@pytest.mark.needs("docker-registry")
+def test_the_guide_to_credentials_works_as_written(tmp_path: Path) -> None:
+    from tests.interop.conftest import HTPASSWD
+    from tests.needs import docker_registry
+
+    text = (ROOT / "docs/guides/credentials.md").read_text()
+    login, look, script = blocks(text, "sh")
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    with docker_registry(tmp_path / "registry", htpasswd=HTPASSWD) as host:
+
+        def shell(block: str) -> subprocess.CompletedProcess[str]:
+            return subprocess.run(
+                ["bash", "-ec", block.replace("registry.example", host)],
+                capture_output=True,
+                text=True,
+                timeout=60,
+                env={**os.environ, "PATH": path, "PASSWORD": "secret"},
+            )
+
+        done = shell(login)
+        kept = Path(os.environ["DOCKER_CONFIG"], "config.json")
+        assert done.stdout == f"logged in to {host}; kept in {kept}\n", done.stderr
+        assert kept.stat().st_mode & 0o777 == 0o600
+        assert f"error[manifest-not-found]: {host}/tools/opensnoop" in shell(script).stderr
+        done = shell(look)
+        assert "alice is accepted" in done.stdout
+        assert f"logged out of {host}" in done.stdout
+        assert "error[manifest-not-found]" in shell(script).stderr  # by the environment alone
+        bare = script.replace(' EBPM_PASSWORD="$PASSWORD"', "")
+        assert "EBPM_PASSWORD is not set" in shell(bare).stderr
+
+
+@pytest.mark.needs("docker-registry")
+def test_the_guide_to_oras_py_works_as_written(work: Path) -> None:
+    from tests.needs import docker_registry
+
+    example, ours = blocks((ROOT / "docs/guides/oras-py.md").read_text(), "python")
+    with docker_registry(work / "registry") as host:
+        done = subprocess.run(
+            [sys.executable, "-c", example.replace("localhost:5000", host) + ours],
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+    assert done.returncode == 0, done.stderr
+    assert "['1']" in done.stdout
+    assert 'report.json {"tools": 3}' in done.stdout

@@ -90,6 +90,8 @@ class Sources:
             TargetNotFound: it has no such package, or another version of it than the tag says.
             WasmModule: it has a Wasm module of that name.
         """
+        if "@" in target.full_name:
+            raise TargetNotFound(f"{base} knows nothing by its digest")
         name, _, tag = target.full_name.partition(":")
         place = f"{base.rstrip('/')}/{name}"
         try:

@@ -205,6 +205,10 @@ def test_a_base_has_no_other_version_than_the_one_it_serves(
         workspace.fetch(parse_target("tool:9"))
     with pytest.raises(TargetNotFound, match="other"):
         workspace.fetch(parse_target("other"))
+    web.asked.clear()
+    with pytest.raises(TargetNotFound):
+        workspace.fetch(parse_target(f"tool@sha256:{'0' * 64}"))
+    assert not web.asked
 
 
 def test_a_base_that_has_a_wasm_module_of_the_name_says_so(

@@ -175,6 +175,7 @@ def _show(package: Package, digest: str | None, size: int, platforms: list[str])
             f"reports {export.name}",
             [[one.name, one.type, one.description or ""] for one in export.members],
         )
+    _section("types of kernels", [[one.path, size_text(len(one.data))] for one in package.btfs])
 
 
 def _section(title: str, rows: list[list[str]]) -> None:

@@ -146,6 +146,8 @@ def test_a_build_brings_the_types_of_kernels_along(ebpm: Ebpm, archive: Path) ->
     for form in ("out/package.json", "out/kinds.skel.json"):
         assert read_package(Path(form)).btfs == package.btfs
     assert Workspace().fetch(parse_target("kinds:1")).btfs == package.btfs
+    shown = ebpm.run("inspect", "kinds:1").stdout.partition("types of kernels:\n")[2]
+    assert [line.split()[0] for line in shown.splitlines()] == sorted([*names, running_kernel()[0]])
 
 
 @pytest.mark.needs("bpf")

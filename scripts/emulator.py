@@ -14,6 +14,7 @@ import re
 import shutil
 import stat
 import subprocess
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -228,6 +229,21 @@ class _locked:  # noqa: N801  # used like a function
 
     def __exit__(self, *error: object) -> None:
         self._file.close()
+
+
+def copy_ebpm(folder: Path, architecture: str) -> None:
+    """Copy ebpm's run path, and libbpf for the architecture, which is made if it has not been."""
+    machine = {"amd64": "x86_64", "arm64": "aarch64"}[architecture]
+    target = f"{machine}-linux-gnu"
+    subprocess.run([sys.executable, ROOT / "scripts/native", "--target", target], check=True)
+    for path in (ROOT / "ebpm").rglob("*.py"):
+        name = path.relative_to(ROOT)
+        if name.parts[1] not in ("build", "testing"):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, folder / name)
+    native = folder / "ebpm/runtime/libbpf/native"
+    native.mkdir()
+    shutil.copyfile(CACHE.parent / "native" / target / "native/libbpf.so", native / "libbpf.so")
 
 
 def boot(kernel: Kernel, image: Path, *, seconds: float, options: str = "") -> str:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
 import tempfile
 import time
@@ -25,7 +24,6 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
 
 import emulator  # noqa: E402
-from targets import TARGETS  # noqa: E402
 
 from tests.kernel import matrix  # noqa: E402
 
@@ -38,16 +36,6 @@ from tests.kernel.guest import main
 main()'"""
 SECONDS = 400  # for one kernel
 LSM = "lsm=lockdown,yama,bpf"
-
-
-def bundle(architecture: str) -> Path:
-    """Make libbpf for the guest, if that has not been done."""
-    machine = {"amd64": "x86_64", "arm64": "aarch64"}[architecture]
-    name = f"{machine}-linux-gnu"
-    assert name in TARGETS
-    folder = matrix.CACHE.parent / "native" / name
-    subprocess.run([sys.executable, ROOT / "scripts/native", "--target", name], check=True)
-    return folder
 
 
 def ask(
@@ -64,7 +52,8 @@ def ask(
     with tempfile.TemporaryDirectory() as name:
         guest, image = Path(name) / "guest", Path(name) / "image.cpio"
         guest.mkdir()
-        matrix.fill_guest(guest, tools, bundle(architecture))
+        emulator.copy_ebpm(guest, architecture)
+        matrix.fill_guest(guest, tools)
         emulator.compile_python(root, guest)
         emulator.initramfs(image, root, guest, GUEST % json.dumps(only), kernels)
         say(began, f"initramfs of {image.stat().st_size >> 20} MB")

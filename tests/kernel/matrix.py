@@ -157,19 +157,11 @@ def ask_here(folder: Path, names: Sequence[str]) -> list[dict[str, Any]]:
     return found
 
 
-def fill_guest(folder: Path, tools: Path, bundle: Path) -> None:
-    """Put into a folder what the guest runs: ebpm without its heavy rooms, and the tools."""
-    for path in (ROOT / "ebpm").rglob("*.py"):
-        name = path.relative_to(ROOT)
-        if name.parts[1] not in ("registry", "build", "testing"):
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, folder / name)
+def fill_guest(folder: Path, tools: Path) -> None:
+    """Put the questions into the guest's folder: guest.py, and the tools."""
     for name in GUEST:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / name, folder / name)
-    native = folder / "ebpm/runtime/libbpf/native"
-    native.mkdir()
-    shutil.copyfile(bundle / "native/libbpf.so", native / "libbpf.so")
     (folder / "cases").mkdir()
     for path in tools.iterdir():
         shutil.copyfile(path, folder / "cases" / path.name)

@@ -6,18 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from ebpm.btf.types import Struct
 from ebpm.build import events, scanner
 from ebpm.build.annotations import Annotations, Symbols, read_annotations
 from ebpm.build.compile import FLAGS, CompiledObject, Workbench, add_types, compile_objects
 from ebpm.build.toolchain import Compiler
-from ebpm.errors import InvalidAnnotation, InvalidPackage, TargetNotFound
+from ebpm.errors import InvalidAnnotation, InvalidPackage, InvalidParameter, TargetNotFound
 from ebpm.oci.platform import Platform
 from ebpm.package.bare import from_object
 from ebpm.package.describe import ObjectFacts, describe, find_type
 from ebpm.package.exports import BUFFERS, export_type, with_buffers, with_samples
-from ebpm.package.hook import hook_of
+from ebpm.package.hook import alternative_of, parse_hook
 from ebpm.package.meta import (
     MAP_FACTS,
     MEMBER_FACTS,
@@ -25,7 +26,8 @@ from ebpm.package.meta import (
     VARIABLE_FACTS,
     annotate,
 )
-from ebpm.package.model import Build, ExportType, ObjectFile, Package
+from ebpm.package.model import Build, ExportType, ObjectFile, Package, ProgramSpec
+from ebpm.package.sections import retype
 
 DEFAULT_ARCHITECTURES = ("amd64", "arm64")
 _SUFFIX = ".bpf.c"
@@ -206,8 +208,13 @@ def _export(facts: ObjectFacts, type_id: int, text: str) -> ExportType:
 
 def _annotated(package: Package, notes: Annotations, place: str) -> Package:
     """Add what the comments say; the model's reader checks it as it checks a file."""
+    hooks = {
+        name: keys.pop("attach")
+        for name, keys in notes.programs.items()
+        if "attach" in keys and " " not in str(keys["attach"])  # a sentence is no hook
+    }
     try:
-        return annotate(
+        package = annotate(
             package,
             place,
             variables=notes.variables,
@@ -216,23 +223,29 @@ def _annotated(package: Package, notes: Annotations, place: str) -> Package:
             members=notes.members,
             documentation=notes.documentation,
         )
+        for program in package.programs:
+            alternative_of(program)
     except InvalidPackage as error:
-        raise InvalidAnnotation(error.message) from None
+        raise InvalidAnnotation(error.message, hint=error.hint) from None
+    programs = tuple(
+        replace(one, attach=_hook(one, hooks[one.name])) if one.name in hooks else one
+        for one in package.programs
+    )
+    return replace(package, programs=programs)
 
 
-def _hooked(package: Package, notes: Annotations) -> Package:
-    """Take ``@attach`` where it adds options to the section that the program is in."""
-    programs = list(package.programs)
-    for at, one in enumerate(programs):
-        text = notes.programs.get(one.name, {}).get("attach")
-        if isinstance(text, str) and text.startswith(f"{one.attach},"):
-            programs[at] = replace(one, attach=text)
-            del notes.programs[one.name]["attach"]
-            try:
-                hook_of(programs[at])
-            except InvalidPackage as error:
-                raise InvalidAnnotation(f"@attach: {error.message}") from None
-    return replace(package, programs=tuple(programs))
+def _hook(program: ProgramSpec, text: Any) -> str:  # noqa: ANN401  # JSON
+    """Read ``@attach``: where the program goes, or the options of where it is."""
+    section = program.attach
+    try:
+        if not isinstance(text, str):
+            raise InvalidParameter(f"{text!r} is no hook")
+        hook = parse_hook(text, section)
+        retype(section, hook.section)
+    except InvalidParameter as error:
+        message = f"program {program.name}: @attach: {error.message}"
+        raise InvalidAnnotation(message, hint=error.hint) from None
+    return f"{section},{text}" if hook.section == section and not text.startswith(section) else text
 
 
 def _contradicted(notes: Annotations) -> list[str]:

@@ -134,7 +134,7 @@ def build(
         objects=tuple(_object_file(one) for one in objects),
         build=Build(compiler=compiler.version, flags=(*FLAGS, *cflags), inputs=inputs),
     )
-    package = with_samples(_hooked(_annotated(package, notes, str(source)), notes))
+    package = with_samples(_annotated(package, notes, str(source)))
     if version is not None:
         package = package.with_version(version)
     remarks += _contradicted(notes)

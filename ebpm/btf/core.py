@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from ebpm.btf import types as t
 from ebpm.btf.canonical import Extension
@@ -19,6 +20,7 @@ TYPE_ID_LOCAL, TYPE_ID_TARGET, TYPE_EXISTS, TYPE_SIZE = 6, 7, 8, 9
 ENUMERATORS = (10, 11)  # existence, value
 TYPE_MATCHES = 12
 _PATH_LIMIT = 64  # BPF_CORE_SPEC_MAX_LEN
+_FEW = 8  # names that are searched for one by one
 _ENUMS = (t.KIND_ENUM, t.KIND_ENUM64)
 
 Step = tuple[int, int]
@@ -74,22 +76,40 @@ def essential(name: str) -> str:
 
 def candidates(kernel: Btf, names: Collection[str]) -> dict[str, list[int]]:
     """Find the kernel's types by their names without flavours."""
-    known = {place: name for name in names for place in _places_of(kernel.strings, name.encode())}
+    wanted = {name.encode(): name for name in names}
+    places = _places if len(names) <= _FEW else _places_in_one_pass
+    known = {place: wanted[name] for name, place in places(kernel.strings, wanted)}
     found: dict[str, list[int]] = {}
     for type_id, place in kernel.named(known):
         found.setdefault(known[place], []).append(type_id)
     return found
 
 
-def _places_of(strings: bytes, name: bytes) -> Iterator[int]:
-    """Find where a name begins, alone or with a flavour."""
-    for tail in (b"\0", b"___"):
-        at = strings.find(name + tail)
-        while at >= 0:
-            text = strings[at : strings.find(b"\0", at)]
-            if text == name or essential(text.decode("utf-8", "replace")).encode() == name:
-                yield at
-            at = strings.find(name + tail, at + 1)
+def _places(strings: bytes, names: Collection[bytes]) -> Iterator[tuple[bytes, int]]:
+    """Find where names begin, alone or with a flavour; each by a search."""
+    for name in names:
+        for tail in (b"\0", b"___"):
+            at = strings.find(name + tail)
+            while at >= 0:
+                text = strings[at : strings.find(b"\0", at)]
+                if text == name or _plain(text) == name:
+                    yield name, at
+                at = strings.find(name + tail, at + 1)
+
+
+def _places_in_one_pass(strings: bytes, names: Collection[bytes]) -> Iterator[tuple[bytes, int]]:
+    """Find the same, but for names that begin inside another string, as no compiler writes them."""
+    texts = strings.split(b"\0")
+    starts = accumulate(map((1).__add__, map(len, texts)), initial=0)
+    for text, at in zip(texts, starts, strict=False):
+        if text in names:
+            yield text, at
+        elif b"___" in text and _plain(text) in names:
+            yield _plain(text), at
+
+
+def _plain(text: bytes) -> bytes:
+    return essential(text.decode("utf-8", "replace")).encode()
 
 
 def same_kind(one: int, other: int) -> bool:

@@ -11,6 +11,7 @@ import sys
 from array import array
 from bisect import bisect_left
 from collections.abc import Collection, Iterator
+from itertools import islice
 from typing import TypeVar
 
 from ebpm.btf import types as t
@@ -119,8 +120,8 @@ class Btf:
         """List the types whose names stand at some places in ``strings``: id and place, by id."""
         if len(places) > _FEW:
             words = self._words
-            pairs = [(number, words[at]) for number, at in enumerate(self._starts) if number]
-            return [pair for pair in pairs if pair[1] in places]
+            starts = enumerate(islice(self._starts, 1, None), 1)
+            return [(number, words[at]) for number, at in starts if words[at] in places]
         found = []
         for place in places:
             wanted = struct.pack(self.order + "I", place)

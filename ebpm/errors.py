@@ -279,6 +279,13 @@ class RegistryError(NetworkError):
     hint = "try again later; if it lasts, ask the registry's operator"
 
 
+class DownloadFailed(NetworkError):
+    """A package of a distribution cannot be had."""
+
+    code = "download-failed"
+    hint = "see whether this machine's package manager works"
+
+
 class Offline(NetworkError):
     """Something would have gone over the network, and the user said that nothing may."""
 

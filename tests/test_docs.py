@@ -176,6 +176,7 @@ def test_what_the_commands_print_fits_its_schema(ebpm: Ebpm, tools: Tools, work:
         ["push", "sigsnoop:1.0", "oci:layout"],
         ["pull", "oci:layout"],
         ["doctor"],
+        ["check", package],
         ["cache", "du"],
         ["cache", "verify"],
         ["cache", "gc", "--dry-run"],

@@ -19,8 +19,10 @@ CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 COMMANDS = {  # name: where it is below ebpm.cli, and the first line of its help
     "attach": ("artifact:attach", "Attach files to an artifact, where it lies."),
     "blob": ("artifact:blob", "Read blobs as they are."),
+    "btf": ("btf:btf", "Keep the types of other kernels, to check packages against."),
     "build": ("build:build", "Compile a .bpf.c file to a package."),
     "cache": ("cache:cache", "Measure, check and clean the store."),
+    "check": ("check:check", "Tell whether a package fits a kernel."),
     "copy": ("artifact:copy", "Copy an artifact from one place to another, whatever it is."),
     "discover": ("artifact:discover", "Show what refers to an artifact, and what refers to that."),
     "convert": ("convert:convert", "Write a package in another form."),

@@ -14,6 +14,7 @@ import pytest
 
 from ebpm.btf import types as t
 from ebpm.btf.parse import Btf
+from ebpm.errors import InvalidBtf
 from tests.synthetic import Types
 
 SCRIPTS = Path(__file__).parent.parent.parent / "scripts"
@@ -309,9 +310,9 @@ def test_btf_is_found_in_a_kernel_image(packed: bool) -> None:
         setup[0x202:0x206] = b"HdrS"
         struct.pack_into("<II", setup, 0x248, 512, len(payload))
         image = bytes(setup) + payload
-    assert vmlinux.find_btf(image) == big.raw()
+    assert vmlinux.take_btf(image) == big.raw()
 
 
 def test_an_image_without_btf_is_refused() -> None:
-    with pytest.raises(SystemExit, match="has no BTF"):
-        vmlinux.find_btf(b"MZ" + bytes(4096))
+    with pytest.raises(InvalidBtf, match="no BTF"):
+        vmlinux.take_btf(b"MZ" + bytes(4096))

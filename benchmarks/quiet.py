@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.figures import Table
+from benchmarks.figures import Table, place
 
 if TYPE_CHECKING:
     from benchmarks.throughput import Bench
@@ -23,7 +23,7 @@ GROWTH_BAR = 1.1  # of memory, between a tenth of the texts and all of them
 
 def latency(bench: Bench, generator: Path, table: Table, seconds: float) -> None:
     """Time from bpf_ktime_get_ns() in the program to the line in the reader of a pipe."""
-    from benchmarks.throughput import place, wait_for_links
+    from benchmarks.throughput import wait_for_links
 
     made = start_generator(generator, LATENCY_RATE, seconds)
     command = bench.command("ebpm", made.pid)
@@ -59,8 +59,6 @@ def latency(bench: Bench, generator: Path, table: Table, seconds: float) -> None
 
 def start_generator(generator: Path, rate: float, seconds: float) -> subprocess.Popen[str]:
     """Start a generator that waits for a line."""
-    from benchmarks.throughput import place
-
     return subprocess.Popen(
         [generator, str(rate), str(seconds)],
         stdin=subprocess.PIPE,
@@ -72,7 +70,7 @@ def start_generator(generator: Path, rate: float, seconds: float) -> subprocess.
 
 def idle(bench: Bench, table: Table, seconds: float) -> None:
     """The CPU of a tool that nothing happens to."""
-    from benchmarks.throughput import cpu_time, place, wait_for_links
+    from benchmarks.throughput import cpu_time, wait_for_links
 
     with subprocess.Popen(
         bench.command("ebpm", os.getpid()),
@@ -90,7 +88,7 @@ def idle(bench: Bench, table: Table, seconds: float) -> None:
 
 def memory(bench: Bench, generator: Path, table: Table, who: str, texts: int) -> None:
     """Memory over so many events that each carry a text of their own."""
-    from benchmarks.throughput import place, wait_for_links
+    from benchmarks.throughput import wait_for_links
 
     rate = 250_000
     made = start_generator(generator, rate, texts / rate)

@@ -25,7 +25,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.figures import ROOT, Table, finish, machine, median
+from benchmarks import figures
+from benchmarks.figures import ROOT, Table, finish, machine, median, place
 
 MARK = b"/nonexistent/ebpm-startup"
 OPENER = """
@@ -162,7 +163,7 @@ def first_events(installed: Installed, opener: int, times: int) -> dict[str, Ser
     return series
 
 
-def figures(series: dict[str, Series], table: Table) -> None:
+def rows(series: dict[str, Series], table: Table) -> None:
     """Make the rows."""
     middle = {name: median(one.times) for name, one in series.items()}
     size = {name: median(one.sizes) for name, one in series.items()}
@@ -189,7 +190,9 @@ def main() -> int:
     """Run everything; exit with 1 if a bar was missed."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--short", action="store_true", help="for CI: fewer runs")
+    parser.add_argument("--real-time", action="store_true", help="on a machine of one's own")
     given = parser.parse_args()
+    figures.REAL_TIME[:] = [True] * given.real_time
     if len(os.sched_getaffinity(0)) < 2 or os.geteuid():
         raise SystemExit("this needs root and two CPUs")
     times = 5 if given.short else 25
@@ -200,7 +203,7 @@ def main() -> int:
         opener = subprocess.Popen([sys.executable, "-Sc", OPENER], preexec_fn=lambda: place(0))
         place(1)
         try:
-            figures(first_events(installed, opener.pid, times), tables[0])
+            rows(first_events(installed, opener.pid, times), tables[0])
         finally:
             opener.kill()
         python = plain([str(installed.python), "-c", "pass"], times, installed.environment)
@@ -211,15 +214,6 @@ def main() -> int:
                 f"ebpm {words}, to python -c pass", taken / python, bar, "x", f"{taken:.1f} ms"
             )
     return finish(tables)
-
-
-def place(cpu: int) -> None:
-    """Stay on a CPU, before the processes that are not real-time."""
-    os.sched_setaffinity(0, {cpu})
-    try:
-        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(10))
-    except OSError:
-        return
 
 
 if __name__ == "__main__":

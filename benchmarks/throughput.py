@@ -4,8 +4,8 @@
 
 A generator calls getppid at a chosen rate; a program reports each call; the consumers print them as
 columns (or JSON) to /dev/null. All consumers of one size run in turn, in one series. The generator
-has one CPU and the consumer another; both are real-time processes, so that what else runs on the
-machine disturbs them as little as it can. Needs root, two CPUs, ziglang; bpftrace if it is there.
+has one CPU and the consumer another; with --real-time both go before whatever else runs there.
+Needs root, two CPUs, ziglang; bpftrace if it is there.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks import quiet
-from benchmarks.figures import ROOT, Table, finish, machine, median
+from benchmarks import figures, quiet
+from benchmarks.figures import ROOT, Table, finish, machine, median, place
 from ebpm.api import Workspace, host_platform
 from ebpm.cli.build import write_files
 from ebpm.package.describe import describe
@@ -129,15 +129,6 @@ class Bench:
             made.kill()
         calls, nanoseconds = map(int, out.split())
         return Run(calls, lost_of(errors), nanoseconds, used)
-
-
-def place(cpu: int) -> None:
-    """Give a process a CPU, before the processes that are not real-time."""
-    os.sched_setaffinity(0, {cpu})
-    try:
-        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(10))
-    except OSError:
-        return
 
 
 def cpu_time(pid: int) -> float:
@@ -276,16 +267,15 @@ def main() -> int:
     parser.add_argument("--short", action="store_true", help="for CI: fewer, shorter runs")
     parser.add_argument("--sizes", default="24,64,300")
     parser.add_argument("--kinds", default="ring,perf")
+    parser.add_argument("--real-time", action="store_true", help="on a machine of one's own")
     given = parser.parse_args()
     if len(os.sched_getaffinity(0)) < 2 or os.geteuid():
         raise SystemExit("this needs root and two CPUs")
     print(f"throughput: {machine()}")
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     compile_dir(ROOT / "ebpm", quiet=2)  # as pip does
-    try:
-        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(20))
-    except OSError:
-        print("without SCHED_FIFO")
+    figures.REAL_TIME[:] = [True] * given.real_time
+    figures.go_first(20)
     others = ["bpftrace"] if shutil.which("bpftrace") else []
     tables = []
     with tempfile.TemporaryDirectory() as temporary:

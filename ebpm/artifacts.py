@@ -21,6 +21,7 @@ from ebpm.oci.manifest import LARGEST, Index, parse_manifest
 from ebpm.oci.platform import Platform
 from ebpm.oci.reference import Reference
 from ebpm.oci.store import Source, fetch
+from ebpm.oci.versions import sort_tags
 from ebpm.places import destination, open_layout
 from ebpm.target import LAYOUT, NAME, REMOTE, Target
 
@@ -168,7 +169,7 @@ def read_manifest(source: Source, root: Descriptor) -> bytes:
 
 
 def list_tags(workspace: Workspace, target: Target) -> list[str]:
-    """List the tags of a repository in a registry, in the registry's order."""
+    """List the tags of a repository in a registry: names, then versions, the newest last."""
     if target.kind != REMOTE:
         raise InvalidReference(f"{target.text!r} names no repository of a registry")
     reference = Reference.parse(target.text)
@@ -177,7 +178,7 @@ def list_tags(workspace: Workspace, target: Target) -> list[str]:
             f"{target.text!r} names one artifact of a repository",
             hint=f"write {reference.name}",
         )
-    return list(workspace.client().source(reference).tags())
+    return sort_tags(workspace.client().source(reference).tags())
 
 
 @contextmanager

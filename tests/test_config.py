@@ -184,6 +184,25 @@ def test_a_switch_in_the_environment_is_read_as_people_write_it(text: str, offli
     assert Config({"HOME": "/root", "EBPM_OFFLINE": text}, uid=0).offline is offline
 
 
+def test_registries_conf_is_looked_for_as_podman_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ebpm.config._CONTAINERS", str(tmp_path / "etc"))
+    own = tmp_path / ".config/containers"
+    for folder in (tmp_path / "etc", own):
+        (folder / "registries.conf.d").mkdir(parents=True)
+    (tmp_path / "etc/registries.conf.d/b.conf").touch()
+    (tmp_path / "etc/registries.conf.d/notes.txt").touch()
+    (own / "registries.conf.d/a.conf").touch()
+    parts = [f"{tmp_path}/etc/registries.conf.d/b.conf", f"{own}/registries.conf.d/a.conf"]
+    (tmp_path / "etc/registries.conf").touch()
+    assert config_of(tmp_path).registries_files == [f"{tmp_path}/etc/registries.conf", *parts]
+    (own / "registries.conf").touch()
+    assert config_of(tmp_path).registries_files == [f"{own}/registries.conf", *parts]
+    named = config_of(tmp_path, CONTAINERS_REGISTRIES_CONF="/named.conf")
+    assert named.registries_files == ["/named.conf"]
+
+
 # --- logins --------------------------------------------------------------------------------------
 
 

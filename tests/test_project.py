@@ -10,11 +10,13 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ebpm import lockfile
 from ebpm.api import Workspace
 from ebpm.cache.layout import Layout
-from ebpm.errors import InvalidConfig, InvalidLock, Offline, TargetNotFound
+from ebpm.errors import EbpmError, InvalidConfig, InvalidLock, Offline, TargetNotFound
 from ebpm.oci.copy import copy
 from ebpm.oci.descriptor import Descriptor
 from ebpm.project import read_project
@@ -320,6 +322,21 @@ def test_what_is_no_lock_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "ebpm.lock").write_text(text)
     with pytest.raises(InvalidLock):
         lockfile.read(str(tmp_path / "ebpm.lock"))
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.binary(max_size=300) | st.text(max_size=300).map(str.encode), st.booleans())
+def test_any_bytes_are_a_lock_and_a_project_or_an_error_of_ours(
+    tmp_path_factory: pytest.TempPathFactory, data: bytes, table: bool
+) -> None:
+    folder = tmp_path_factory.mktemp("any")
+    (folder / "ebpm.lock").write_bytes(data)
+    (folder / "ebpm.toml").write_bytes((b"[tools]\n" if table else b"") + data)
+    for read, name in ((lockfile.read, "ebpm.lock"), (read_project, "ebpm.toml")):
+        try:
+            read(str(folder / name))
+        except EbpmError:
+            pass
 
 
 # --- ranges on the command line ------------------------------------------------------------------

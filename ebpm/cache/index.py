@@ -77,10 +77,16 @@ def file_name(entry: Descriptor) -> str:
 
 def is_complete(root: str) -> bool:
     """Whether the references' own files are all that index.json names: it is as we wrote it."""
+    look = looks(root)
+    return bool(look) and look == _stamp(root)
+
+
+def looks(root: str) -> str:
+    """Tell how index.json looks now: another text means that it was written; empty, it is gone."""
     try:
-        return _look(os.lstat(f"{root}/index.json")) == _stamp(root)
+        return _look(os.lstat(f"{root}/index.json"))
     except OSError:
-        return False
+        return ""
 
 
 def change(root: str) -> None:

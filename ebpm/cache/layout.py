@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Self
 
 from ebpm.cache import blobs, refs
-from ebpm.cache.index import Index, change, file_name, is_complete, read_index, write_index
+from ebpm.cache.index import Index, change, file_name, is_complete, looks, read_index, write_index
 from ebpm.cache.lock import locked
 from ebpm.cache.marks import mark, reach
 from ebpm.cache.parts import receive
@@ -54,6 +54,7 @@ class Layout:
         self.root = root
         self.readonly = readonly
         self._journal = journal
+        self._subjects: tuple[str, Referrers] | None = None
         # A folder of somebody else's gets no files of ours; only our store has blobs removed while
         # others put artifacts together.
         self._index_lock = f"{root}/.ebpm/index.lock" if journal else f"{root}/oci-layout"
@@ -163,7 +164,12 @@ class Layout:
         return self._referrers().signature_tags(descriptor)
 
     def _referrers(self) -> Referrers:
-        return Referrers(self.entries(), lambda one: fetch(self, one, LARGEST))
+        """Read what refers to what: once, as long as the index stays the same."""
+        look = looks(self.root)
+        if self._subjects is None or not look or self._subjects[0] != look:
+            entries = self.entries()
+            self._subjects = look, Referrers(entries, lambda one: fetch(self, one, LARGEST))
+        return self._subjects[1]
 
     def blob_size(self, digest: Digest) -> int:
         """Tell how long a blob is; raise BlobNotFound if it is not there."""

@@ -106,7 +106,7 @@ def test_a_full_disk_is_an_error(ebpm: Ebpm, sigsnoop: str) -> None:
 def test_the_tools_help_is_printed_and_is_no_error(ebpm: Ebpm, sigsnoop: str) -> None:
     done = ebpm.run("run", sigsnoop, "--help")
     assert done.stdout.startswith("Usage: sigsnoop_bpf [--help]")
-    assert "-s, --target_signal Signal to trace" in done.stdout
+    assert "-s, --target_signal   Signal to trace" in done.stdout
     assert ebpm.run("run", sigsnoop, "-h").stdout == done.stdout
 
 

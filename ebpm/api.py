@@ -308,6 +308,28 @@ class Workspace:
         found = lockfile.pinned(target.text, self.config.trusted_users)
         return parse_target(found) if found else target
 
+    def _is_here(self, target: Target) -> bool:
+        roots = [self.config.store, *self.config.lower_stores]
+        return any(refs.read_ref(root, target.full_name) for root in roots)
+
+    def indexed(self, target: Target) -> Target | None:
+        """Tell the reference, with its digest, that the fetched indexes give a NAME.
+
+        None where a registry or an HTTP base would have to be asked first, or no index has it.
+        """
+        from ebpm.index.resolve import find
+
+        name, _, tag = target.full_name.partition(":")
+        indexes = {one.base: one for one in self.indexes()}
+        for base in () if self.config.http_bases else self.config.indexes:
+            here = indexes.get(base.rstrip("/"))
+            for one in find([here] if here else (), name, tag):
+                entry = one.index.find(name)
+                return Target(REMOTE, one.reference(entry)) if entry else None
+            if here is None or tag != "latest":
+                return None
+        return None
+
     def _from_indexes(self, target: Target) -> tuple[Source, Descriptor]:
         """Look a name up below HTTP bases, in each index, and then among what ebpm brings.
 
@@ -420,6 +442,8 @@ class Workspace:
         self, target: Target, refresh: bool, btf: str | None
     ) -> tuple[Plan, bytes, str | None]:
         whole = btf is not None or os.access(self.config.kernel_btf, os.R_OK)
+        if target.kind == NAME and self.config.indexes and not self._is_here(target):
+            target = self.indexed(target) or target
         kept = target.kind in (NAME, REMOTE) and not refresh and whole
         if kept and (ready := self._kept(target)):
             return *ready, btf
@@ -463,7 +487,7 @@ class Workspace:
     def _kept(self, target: Target) -> tuple[Plan, bytes] | None:
         """Take a plan that was made before, and its object out of the store, checked."""
         roots = [self.config.store, *self.config.lower_stores]
-        if not self.config.indexes:  # else they are asked first
+        if not self.config.indexes and not self.config.http_bases:  # else they are asked first
             roots.append(self.config.catalogue)
         for root in roots:
             descriptor = refs.read_ref(root, target.full_name)

@@ -7,7 +7,6 @@ import click
 from ebpm.api import Workspace
 from ebpm.cli.view import ProgressBar, show_json
 from ebpm.cli.workspace import open_workspace
-from ebpm.config import Config
 from ebpm.errors import InvalidReference
 from ebpm.oci.platform import Platform
 from ebpm.target import LAYOUT, NAME, REMOTE, Target, parse_target
@@ -86,8 +85,9 @@ def pull(reference: str, tag: str | None, plain_http: bool, as_json: bool) -> No
 
 
 def _from_index(target: Target) -> Target:
-    """Take a short name to the first configured index."""
-    indexes = Config().indexes
-    if not indexes:
-        return target
-    return parse_target(f"{indexes[0].rstrip('/')}/{target.full_name}")
+    """Take a short name to where an index has it; to the first index, if none was fetched."""
+    workspace = open_workspace()
+    if found := workspace.indexed(target):
+        return found
+    indexes = workspace.config.indexes
+    return parse_target(f"{indexes[0].rstrip('/')}/{target.full_name}") if indexes else target

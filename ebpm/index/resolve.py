@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from ebpm.index.document import ToolIndex
 from ebpm.index.entry import IndexEntry
@@ -24,8 +25,7 @@ class NamedIndex:
         return f"{entry.reference or f'{self.base}/{entry.name}'}@{entry.digest}"
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """A tool that a search found, and in which index."""
 
     name: str

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ebpm.errors import InvalidIndex
 
@@ -37,8 +37,7 @@ def write_text(rows: Iterable[Sequence[str]]) -> str:
     return BETWEEN.join([*columns, "\n".join(words)]) if plain else ""
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
+class Hit(NamedTuple):
     """A tool that was found: its name and summary, and what the hit is worth."""
 
     name: str

@@ -20,6 +20,7 @@ from ebpm.index.entry import IndexEntry
 from ebpm.package.summary import from_json, lines, memory_text, version_text
 
 TITLE = "eBPF tools"
+_GROUPS = {"block": "block I/O", "cpu": "CPU and scheduler", "syscalls": "system calls"}
 _CPUS = 8  # the machine that memory is told for
 _STATIC = ("style.css", "search.js", "icon.svg")
 _PARAMETER, _FIELD = ("long", "short", "type", "default", "help"), ("name", "type", "description")
@@ -112,7 +113,7 @@ def _groups(entries: list[IndexEntry]) -> list[tuple[str, list[IndexEntry]]]:
     groups: dict[str, list[IndexEntry]] = {}
     for one in entries:
         groups.setdefault(one.groups[0] if one.groups else "other", []).append(one)
-    return sorted(groups.items())
+    return [(_GROUPS.get(name, name), members) for name, members in sorted(groups.items())]
 
 
 def _values(entry: IndexEntry, page: Page | None, base: str) -> Mapping[str, Any]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import jsonschema
@@ -115,6 +117,11 @@ def test_a_catalogue_is_published_and_fetched(
     _, root = workspace.locate(parse_target("opensnoop"))
     assert str(root.digest) == digest
     _, root = workspace.locate(parse_target("sigsnoop:1.0.0"))
+    assert ebpm.run("pull", "sigsnoop").stdout.startswith(f"pulled {base}/sigsnoop@sha256:")
+    first, data = workspace.prepare(parse_target("opensnoop"))[:2]
+    monkeypatch.setenv("EBPM_OFFLINE", "1")
+    again = Workspace().prepare(parse_target("opensnoop"))
+    assert (again[0].dump(), again[1]) == (first.dump(), data)
     with pytest.raises(TargetNotFound, match="opensnop"):
         workspace.locate(parse_target("opensnop"))
 
@@ -159,6 +166,74 @@ def test_a_folder_without_tools_is_refused(tmp_path: Path, name: str) -> None:
         catalogue.build(tmp_path / name, str(tmp_path / "layout"), Workspace())
 
 
+def test_a_name_is_found_with_the_same_few_files_among_any_number_of_tools(
+    layout: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that the start of a run costs the same in a catalogue of thousands."""
+    shutil.copytree(TOOLS / "opensnoop", tmp_path / "tools" / "opensnoop")
+    small = str(tmp_path / "small")
+    catalogue.build(tmp_path / "tools", small, Workspace())
+    counts = []
+    for one in (small, layout):
+        monkeypatch.setenv("EBPM_CATALOGUE", one)
+        Workspace().prepare(parse_target("opensnoop"))
+        done = subprocess.run(
+            [sys.executable, "-c", COUNT], capture_output=True, text=True, check=True
+        )
+        counts.append(int(done.stdout))
+    assert counts[0] == counts[1] < 12
+
+
+COUNT = """
+import sys
+from ebpm.api import Workspace
+from ebpm.target import parse_target
+from ebpm.plainjson import loads
+workspace, target, opened = Workspace(), parse_target("opensnoop"), []
+workspace.prepare(target)
+sys.addaudithook(lambda name, given: opened.append(given) if name == "open" else None)
+workspace.prepare(target)
+print(len(opened))
+"""
+
+
+@pytest.mark.timeout(600)  # what was not built yet is built
+@pytest.mark.needs("native", "bpf", "netns")
+def test_a_wheel_brings_the_catalogue(tmp_path: Path) -> None:
+    """Unpacked elsewhere, without a network and a store, its tools run by name."""
+    subprocess.run([sys.executable, ROOT / "scripts" / "catalogue"], check=True)
+    made = subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path / "dist")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert made.returncode == 0, made.stderr
+    (wheel,) = (tmp_path / "dist").glob("*.whl")
+    zipfile.ZipFile(wheel).extractall(tmp_path / "site")
+    environment = {name: value for name, value in os.environ.items() if name != "EBPM_CATALOGUE"}
+    environment |= {"PYTHONPATH": str(tmp_path / "site"), "EBPM_STORE": str(tmp_path / "store")}
+
+    def run(*words: str) -> str:
+        done = subprocess.run(
+            ["unshare", "--net", sys.executable, "-P", "-m", "ebpm", *words],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert "opensnoop" in run("search", "open")
+    assert "attaches to" in run("info", "opensnoop")
+    tools = {one.name for one in TOOLS.iterdir() if one.is_dir()}
+    available = json.loads(run("list", "--available", "--json"))["tools"]
+    assert {one["name"] for one in available} == tools
+    assert "/etc/hostname" in run("run", "--json", "opensnoop", "--", "cat", "/etc/hostname")
+
+
+@pytest.mark.timeout(600)
 def test_the_committed_digests_are_those_of_a_build_here() -> None:
     done = subprocess.run(
         [sys.executable, ROOT / "scripts" / "catalogue", "--check"], capture_output=True, text=True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
@@ -12,6 +13,7 @@ from ebpm.errors import (
     DigestMismatch,
     EbpmError,
     InvalidManifest,
+    NotFound,
     RegistryError,
     RegistryRefused,
     RegistryUnreachable,
@@ -26,10 +28,11 @@ from ebpm.registry.channel import Channel
 from ebpm.registry.download import Download
 from ebpm.registry.pages import pages
 from ebpm.registry.referrers import Referrers
+from ebpm.registry.trouble import pause
 from ebpm.registry.upload import upload
 
 _ACCEPT = {"Accept": ", ".join(MANIFESTS)}
-_TRIES = 3  # of a manifest that breaks off
+_TRIES = 3  # of a manifest that breaks off, or that the registry finds incomplete
 
 
 class Repository:
@@ -186,9 +189,18 @@ class Repository:
         """Send a manifest under a tag or digest; tell which subject the registry saw in it."""
         headers = {"Content-Type": descriptor.media_type}
         what = f"@{name}" if ":" in name else f":{name}"
-        with self.channel.call("PUT", f"manifests/{name}", headers=headers, body=raw) as answer:
-            self.channel.expect_manifest(answer, (200, 201, 202), what)
-            return answer.headers.get("OCI-Subject", "")
+        for attempt in range(1, _TRIES + 1):
+            with self.channel.call("PUT", f"manifests/{name}", headers=headers, body=raw) as answer:
+                try:
+                    self.channel.expect_manifest(answer, (200, 201, 202), what)
+                except (RegistryRefused, NotFound) as error:
+                    # docker-registry 2.8 loses sight of a blob while another client sends it too.
+                    if "BLOB_UNKNOWN" not in error.message or attempt == _TRIES:
+                        raise
+                else:
+                    return answer.headers.get("OCI-Subject", "")
+            time.sleep(pause(attempt))
+        raise AssertionError("unreachable")
 
     def attach(self, descriptor: Descriptor, raw: bytes) -> None:
         """Send a manifest that has a subject, and see that it is found from there.

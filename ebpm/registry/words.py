@@ -12,6 +12,7 @@ from ebpm.registry.answer import Answer
 RETRY_STATUSES = frozenset((408, 429, 500, 502, 503, 504))
 _WAIT = re.compile(r"retry-after:\s*(\d{1,9}(?:\.\d{1,9})?)\s*(ms|m|s)?", re.IGNORECASE)
 _LIMIT = 16384  # bytes of an error's document
+_MOST = 3  # errors that are shown
 _LONGEST = 300  # characters of it that are shown
 
 
@@ -20,16 +21,18 @@ def said(answer: Answer) -> str:
     try:
         data: Any = json.loads(answer.read(_LIMIT) or b"{}")
         errors = data.get("errors") or [data]  # token servers give one error, unlisted
-        first = errors[0]
-        parts = [first.get(key) for key in ("code", "error", "message", "error_description")]
-        detail = first.get("detail")
+        text = "; ".join(filter(None, (_words(one) for one in errors[:_MOST])))
     except (RegistryUnreachable, ValueError, RecursionError):
         return ""
     except (KeyError, TypeError, IndexError, AttributeError):
         return ""
-    words = [part for part in (*parts, detail) if isinstance(part, str) and part]
-    text = " ".join(" ".join(dict.fromkeys(words)).split())  # one line, whatever it holds
     return f": {text[:_LONGEST]}" if text else ""
+
+
+def _words(error: Any) -> str:  # noqa: ANN401  # JSON
+    parts = [error.get(key) for key in ("code", "error", "message", "error_description", "detail")]
+    words = [part for part in parts if isinstance(part, str) and part]
+    return " ".join(" ".join(dict.fromkeys(words)).split())  # one line, whatever it holds
 
 
 def may_pass(answer: Answer) -> bool:

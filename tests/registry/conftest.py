@@ -15,7 +15,7 @@ from tests.artifacts import client_for
 @pytest.fixture(autouse=True)
 def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no test wait between two tries."""
-    for module in ("http", "download", "upload"):
+    for module in ("http", "download", "upload", "repository"):
         monkeypatch.setattr(f"ebpm.registry.{module}.pause", lambda _attempt: 0.0)
 
 

@@ -160,7 +160,7 @@ def test_a_token_that_ended_is_replaced(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("life", "left", "asked"),
-    [(300, 61, 1), (300, 59, 2), (60, 13, 1), (60, 11, 2), (None, 13, 1), (None, 11, 2)],
+    [(300, 80, 1), (300, 40, 2), (60, 25, 1), (60, 5, 2), (None, 25, 1), (None, 5, 2)],
 )
 def test_a_token_is_renewed_before_it_ends(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, life: int | None, left: float, asked: int
@@ -180,7 +180,7 @@ def test_a_token_is_renewed_before_it_ends(
         assert len(asked_scopes(server)) == asked
 
 
-@pytest.mark.parametrize(("left", "asked"), [(151, 1), (149, 2)])
+@pytest.mark.parametrize(("left", "asked"), [(180, 1), (120, 2)])
 def test_before_a_long_upload_a_token_is_renewed_at_half_of_its_life(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: float, asked: int
 ) -> None:

@@ -651,6 +651,25 @@ def test_manifests_go_up_under_their_type(repository: Repository, server: Regist
 # --- tags ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(("times", "whole"), [(1, True), (2, True), (3, False)])
+def test_a_blob_that_the_registry_loses_sight_of_is_waited_for(
+    repository: Repository, server: RegistryServer, times: int, whole: bool
+) -> None:
+    """docker-registry 2.8, while another client sends the same blob."""
+    source, root = artifact(b"layer")
+    plain = server._endpoints._put_manifest
+    refusals = [error_reply(400, "MANIFEST_BLOB_UNKNOWN")] * times
+    server._endpoints._put_manifest = (  # type: ignore[method-assign]
+        lambda *a: refusals.pop() if refusals else plain(*a)
+    )
+    if whole:
+        copy(source, root, repository, "1")
+        assert served(server).tags == {"1": str(root.digest)}
+        return
+    with pytest.raises(RegistryRefused, match="BLOB_UNKNOWN"):
+        copy(source, root, repository, "1")
+
+
 @pytest.mark.parametrize("status", [400, 403, 405, 409, 412])
 @pytest.mark.parametrize("header", [True, False])
 def test_pushing_the_same_again_to_an_immutable_tag_is_no_error(

@@ -20,6 +20,10 @@ from tests.kernel.cases import CASES, COMMON, TARGET
 from tests.sources import probe_library
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(ROOT / "scripts"))
+import emulator  # noqa: E402
+
+__all__ = ["emulator"]
 CACHE = Path(os.environ.get("EBPM_SCRIPT_CACHE") or ROOT / ".cache").resolve() / "kernels"
 GUEST = (
     "tests/__init__.py",

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests import emulated
+from tests.conftest import ROOT
+from tests.kernel.matrix import emulator
 from tests.test_native import CACHE, built, script
 
 pytestmark = [pytest.mark.needs("native", "compiler", "qemu-arm64"), pytest.mark.timeout(600)]
@@ -19,7 +20,7 @@ pytestmark = [pytest.mark.needs("native", "compiler", "qemu-arm64"), pytest.mark
 RUN = r"""
 set -e
 /bin/busybox uname -m
-export PYTHONPATH=/work/wheel
+export PYTHONPATH=/guest/wheel
 python3.13 -c 'from ebpm.runtime.libbpf.binding import Libbpf as b; print(b().path, b().version)'
 python3.13 -m ebpm run --json package.json -- python3.13 -c 'import os; os.kill(os.getpid(), 0)' \
     2>/tmp/errors || { /bin/busybox cat /tmp/errors; exit 1; }
@@ -34,7 +35,7 @@ def test_wheel_and_musl_bundle_run_a_tool(tools: Callable[[str], Path], work: Pa
     done = script("native", "--target", ",".join(names))
     assert done.returncode == 0, done.stderr
     glibc, musl = (CACHE / "native" / name for name in names)
-    wheel = built("wheel", emulated.ROOT, work / "wheel", EBPM_BUNDLE=str(glibc))
+    wheel = built("wheel", ROOT, work / "wheel", EBPM_BUNDLE=str(glibc))
     assert wheel.name.endswith("_aarch64.whl")
     guest = work / "guest"
     zipfile.ZipFile(wheel).extractall(guest / "wheel")
@@ -50,12 +51,16 @@ def test_wheel_and_musl_bundle_run_a_tool(tools: Callable[[str], Path], work: Pa
         *flags,
         "-o",
         guest / "runner",
-        emulated.ROOT / "tests/data/runner.c",
+        ROOT / "tests/data/runner.c",
     ]
     subprocess.run(command, env=caches, check=True)
 
-    machine, library, *events, version, counted = emulated.run(RUN, guest, seconds=300).splitlines()
+    kernel = emulator.fetch("6.12", "arm64")
+    image = work / "guest.cpio"
+    emulator.initramfs(image, emulator.userland("arm64"), guest, RUN, [kernel])
+    output = emulator.boot(kernel, image, seconds=300)
+    machine, library, *events, version, counted = output.splitlines()
     assert machine == "aarch64"
-    assert library == "/work/wheel/ebpm/runtime/libbpf/native/libbpf.so v1.5"
+    assert library == "/guest/wheel/ebpm/runtime/libbpf/native/libbpf.so v1.5"
     assert {(event["sig"], event["ret"]) for event in map(json.loads, events)} == {(0, 0)}
     assert (version, counted) == ("v1.5", "events")

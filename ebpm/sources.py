@@ -10,7 +10,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ebpm.cache.derived import Derived
 from ebpm.errors import (
@@ -23,8 +23,10 @@ from ebpm.errors import (
 )
 from ebpm.package.files import parse_package, read_package
 from ebpm.package.model import Package
-from ebpm.registry.client import Downloaded, RegistryClient
 from ebpm.target import STDIN, URL, Target
+
+if TYPE_CHECKING:
+    from ebpm.registry.client import Downloaded, RegistryClient
 
 LIMIT = 256 << 20  # bytes of a download, or of standard input
 SOURCE_SUFFIX = ".bpf.c"
@@ -159,6 +161,8 @@ class Sources:
             return None
         if data is None or _digest(data) != about["digest"]:
             return None
+        from ebpm.registry.client import Downloaded
+
         return Downloaded(data=data, etag=about.get("etag"), modified=about.get("modified"))
 
     def _keep(self, url: str, found: Downloaded) -> None:

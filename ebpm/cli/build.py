@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import click
 
 from ebpm.api import Workspace, host_platform
-from ebpm.cli.report import warn
+from ebpm.cli.report import report, warn
 from ebpm.cli.view import show_json, size_text
+from ebpm.errors import EbpmError, UsageError
 from ebpm.package.files import FORMATS, write_bundle, write_composed, write_skeleton
 from ebpm.package.model import ObjectFile, Package
 
 
 @click.command()
 @click.argument("source", type=click.Path(path_type=Path))
-@click.argument("headers", nargs=-1, type=click.Path(path_type=Path), metavar="[HEADER]...")
+@click.argument("headers", nargs=-1, type=click.Path(path_type=Path), metavar="[HEADER|SOURCE]...")
+@click.option("-j", "--jobs", type=click.IntRange(1), default=1, help="Build so many at once.")
 @click.option("-t", "--tag", metavar="REF", help="Put the package into the store as REF.")
 @click.option(
     "-o",
@@ -42,6 +47,7 @@ from ebpm.package.model import ObjectFile, Package
 def build(
     source: Path,
     headers: tuple[Path, ...],
+    jobs: int,
     tag: str | None,
     output: Path | None,
     form: str,
@@ -58,13 +64,23 @@ def build(
     SOURCE is the file, or a folder with one. Beside the source, or in the folder given with -o,
     are written NAME.bpf.o, NAME.skel.json and package.json. The structs of HEADER are what the tool
     reports; without one, those that its ring buffers carry. One object serves all architectures
-    where the source allows it.
+    where the source allows it. Several SOURCEs make a package each, beside the source.
     """
     workspace = Workspace()
+    if more := [one for one in headers if _is_source(one)]:
+        if tag or output or btfgen or as_json or len(more) < len(headers):
+            raise UsageError(
+                "several sources are built as they are, each beside itself",
+                hint="leave out headers, -t, -o, --btfgen and --json, or build them one by one",
+            )
+        options = {"architectures": _listed(arch), "cflags": cflags, "version": version}
+        options |= {"vmlinux": vmlinux, "clang": clang}
+        build_many([source, *more], form, jobs, options)
+        return
     made = workspace.build(
         source,
         headers,
-        architectures=[one.strip() for one in arch.split(",") if one.strip()],
+        architectures=_listed(arch),
         cflags=cflags,
         vmlinux=vmlinux,
         clang=clang,
@@ -93,6 +109,50 @@ def build(
         click.echo(f"wrote {path} ({size_text(path.stat().st_size)})")
     if tag:
         click.echo(f"tagged {tag}")
+
+
+def _listed(text: str) -> list[str]:
+    return [one.strip() for one in text.split(",") if one.strip()]
+
+
+def _is_source(path: Path) -> bool:
+    return path.is_dir() or path.name.endswith(".bpf.c")
+
+
+def build_many(sources: Sequence[Path], form: str, jobs: int, options: dict[str, Any]) -> None:
+    """Build sources, several at once: each in a process, since half of the work is Python's.
+
+    Raises:
+        EbpmError: the first one that failed; the others have been built all the same.
+    """
+    failed: EbpmError | None = None
+    work = [(source, form, options) for source in sources]
+    with ProcessPoolExecutor(max_workers=min(jobs, len(sources))) as pool:
+        for source, (lines, error) in zip(sources, pool.map(_build_one, work), strict=True):
+            for line in lines:
+                click.echo(line)
+            if error is not None:
+                if failed is not None:
+                    report(error)
+                failed = failed or error
+                error.message = f"{source}: {error.message}"
+    if failed is not None:
+        raise failed
+
+
+def _build_one(work: tuple[Path, str, dict[str, Any]]) -> tuple[list[str], EbpmError | None]:
+    """Build one source, in a process of its own."""
+    source, form, options = work
+    try:
+        made = Workspace().build(source, **options)
+    except EbpmError as error:
+        plain = EbpmError(error.message, hint=error.hint, detail=error.detail)
+        plain.code, plain.status = error.code, error.status
+        return [], plain
+    folder = source if source.is_dir() else source.parent
+    written = write_files(made.package, folder, form)
+    lines = [f"wrote {path} ({size_text(path.stat().st_size)})" for path in written]
+    return [*made.warnings.splitlines(), *lines], None
 
 
 def _with_types(package: Package, arguments: tuple[str, ...]) -> Package:

@@ -361,3 +361,28 @@ def test_a_skeleton_without_its_object(ebpm: Ebpm, work: Path) -> None:
     (work / "x.skel.json").write_text('{"bpf_skel": {"obj_name": "x_bpf"}}')
     done = ebpm.run("run", "x.skel.json", check=3)
     assert "x.bpf.o" in done.stderr
+
+
+# --- many sources at once ------------------------------------------------------------------------
+
+
+@pytest.mark.needs("compiler")
+def test_several_sources_are_built_at_once_each_beside_itself(ebpm: Ebpm, work: Path) -> None:
+    text = (SOURCE / "sigsnoop.bpf.c").read_text()
+    for name in ("one", "two"):
+        (work / name).mkdir()
+        (work / name / f"{name}.bpf.c").write_text(text)
+        (work / name / "sigsnoop.h").write_text((SOURCE / "sigsnoop.h").read_text())
+    (work / "bad.bpf.c").write_text("int x = ;\n")
+    done = ebpm.run("build", "-j", "2", "one", "bad.bpf.c", "two", check=1, cwd=work)
+    assert "error[build-failed]: bad.bpf.c" in done.stderr
+    for name in ("one", "two"):
+        assert (work / name / f"{name}.bpf.o").exists()
+        assert f"wrote {name}/package.json" in done.stdout
+
+
+def test_several_sources_take_no_options_of_one(ebpm: Ebpm, work: Path) -> None:
+    for name in ("a", "b"):
+        (work / f"{name}.bpf.c").touch()
+    ebpm.run("build", "a.bpf.c", "b.bpf.c", "-t", "x:1", check=2, cwd=work)
+    ebpm.run("build", "a.bpf.c", "b.bpf.c", "a.h", check=2, cwd=work)

@@ -12,6 +12,7 @@ import lzma
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -62,6 +63,7 @@ def libbpf_headers() -> Path:
     raise HeadersMissing("libbpf's headers for BPF programs (bpf/bpf_helpers.h) were not found")
 
 
+@lru_cache(maxsize=4)  # a build compiles two or three times with the same
 def kernel_types(architecture: str) -> bytes:
     """Read the committed vmlinux.h of an architecture."""
     path = _HERE / "vmlinux" / f"{architecture}.h.xz"

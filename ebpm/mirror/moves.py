@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 
@@ -10,14 +10,20 @@ from ebpm.api import Workspace
 from ebpm.artifacts import origin
 from ebpm.cache.archive import Archive, ArchiveWriter
 from ebpm.cache.layout import Layout
-from ebpm.errors import EbpmError, InvalidReference, NotFound, TargetNotFound
+from ebpm.errors import EbpmError, InvalidReference, NotFound, RegistryRefused, TargetNotFound
 from ebpm.mirror.bundle import Item, unwanted
 from ebpm.mirror.jobs import Job, Jobs
 from ebpm.oci.copy import copy
+from ebpm.oci.descriptor import INDEX, Descriptor
+from ebpm.oci.manifest import Index, write_index
 from ebpm.oci.overlay import Overlay
 from ebpm.oci.reference import Reference
+from ebpm.oci.store import MemoryStore, Source, fetch_manifest
 from ebpm.oci.store import Target as Sink
 from ebpm.target import LAYOUT, REMOTE, Target, parse_target
+
+ORIGINAL_DIGEST = "dev.ebpm.mirror.original-digest"
+"""Annotation of an index that was reduced to some platforms: the digest that it had."""
 
 
 @contextmanager
@@ -57,7 +63,7 @@ class Outcome:
 
     source: str
     target: str
-    state: str  # copied, unchanged, failed, or wanted in a dry run
+    state: str  # copied, unchanged, reduced, failed, or wanted in a dry run
     digest: str | None = None
     error: EbpmError | None = None
 
@@ -154,15 +160,47 @@ def _moved(
         unchanged = before == str(item.root.digest)
         if not unchanged or referrers:
             skip = unwanted(item.source, item.root, job.platforms) if job else set()
-            copy(
-                *(item.source, item.root, sink, name),
-                referrers=referrers,
-                skip=skip | set(item.left_out),
-                progress=workspace.progress,
-            )
+            skip |= set(item.left_out)
+            progress = workspace.progress
+            try:
+                copy(
+                    *(item.source, item.root, sink, name),
+                    referrers=referrers,
+                    skip=skip,
+                    progress=progress,
+                )
+            except (RegistryRefused, NotFound):
+                if not skip or (made := reduced(item.source, item.root, skip)) is None:
+                    raise
+                copy(*made, sink, name, progress=progress)
+                return Outcome(*texts, "reduced", str(made[1].digest))
     except EbpmError as error:
         return Outcome(*texts, "failed", error=error)
     return Outcome(*texts, "unchanged" if unchanged else "copied", str(item.root.digest))
+
+
+def reduced(
+    source: Source, root: Descriptor, skip: Collection[str]
+) -> tuple[Source, Descriptor] | None:
+    """Make an index without what was left out, for registries that take only whole ones.
+
+    It has another digest, so no signature holds for it; an annotation has the one that it had. None
+    where the root is no index, or lacks nothing.
+    """
+    found = fetch_manifest(source, root)
+    if not isinstance(found, Index):
+        return None
+    left = [one for one in found.manifests if str(one.digest) not in skip]
+    if len(left) == len(found.manifests):
+        return None
+    memory = MemoryStore()
+    raw = write_index(
+        left,
+        artifact_type=found.artifact_type,
+        annotations={**found.annotations, ORIGINAL_DIGEST: str(root.digest)},
+    )
+    described = memory.add(raw, Descriptor.of(raw, INDEX))
+    return Overlay(source, [memory]), described
 
 
 def sync(

@@ -11,9 +11,11 @@ import jsonschema
 import pytest
 
 from ebpm.api import Workspace
+from ebpm.cache.archive import Archive
 from ebpm.cache.layout import Layout
+from ebpm.mirror.moves import ORIGINAL_DIGEST
 from ebpm.oci.copy import copy
-from ebpm.oci.store import MemoryStore
+from ebpm.oci.store import MemoryStore, fetch_manifest
 from ebpm.testing.registry import RegistryServer, registry_server
 from tests.artifacts import artifact, client_for, is_whole, repository_of
 from tests.conftest import ROOT, Ebpm
@@ -193,3 +195,26 @@ def test_a_mirror_of_the_configuration_serves_pulls(
     assert "is not a list of settings" in ebpm.run("pull", "a.b/c", check=1).stderr
     Path(os.environ["EBPM_CONFIG"]).write_text("mirrors: [{prefix: a}]\n")
     assert "error[invalid-config]" in ebpm.run("pull", "a.b/c", check=1).stderr
+
+
+@pytest.mark.needs("docker-registry")
+def test_a_registry_that_takes_only_whole_indexes_gets_a_smaller_one(
+    ebpm: Ebpm, server: RegistryServer, docker_registry: str, work: Path
+) -> None:
+    x = f"{server.host}/tools/x:1"
+    ebpm.run("mirror", "export", x, "-o", "arm.tar", "--platform", "linux/arm64")
+    with Archive(str(work / "arm.tar")) as archive:
+        original = archive.resolve(x)
+    shown = fits(ebpm.run("mirror", "push", "arm.tar", docker_registry, "--json").stdout)
+    states = {one["source"]: one for one in shown["references"]}
+    assert states[x]["state"] == "reduced"
+    with client_for(work) as client:
+        repository = repository_of(client, docker_registry)
+        root = repository.resolve("1")
+        assert str(root.digest) == states[x]["digest"]
+        found = fetch_manifest(repository, root)
+        assert [str(one.platform) for one in found.children] == ["linux/arm64"]
+        assert found.annotations[ORIGINAL_DIGEST] == str(original.digest)
+        copy(repository, root, MemoryStore(), None)
+    ebpm.run("mirror", "push", "arm.tar", f"oci:{work}/copy")
+    assert Layout(str(work / "copy")).resolve(x) == original

@@ -2,10 +2,12 @@
 
     benchmarks/registry.py [--rounds 5] [--only small,large,attach]
 
-Each client is a process of its own, from its start to its end. ebpm, oras and skopeo copy an OCI
-layout folder to docker-registry and back; oras-py sends and fetches files, since it does nothing
-else. The clients take turns, each round with an empty registry, after a sync; the server's work on
-the same disk is in all figures. As root everything runs before what else the machine does.
+Each client is a process of its own, from its start to its end. ebpm and skopeo copy an OCI layout
+folder to docker-registry and back. oras pushes and pulls files, its main verbs, against which the
+bars are; `oras cp` copies the folder, whose bytes it sends without looking at them (sendfile).
+oras-py knows files alone. The clients take turns, each round with an empty registry, after a sync;
+the server's work on the same disk is in all figures. As root everything runs before what else the
+machine does.
 Needs docker-registry, oras and skopeo (CONTRIBUTING.md says how they are had).
 """
 
@@ -30,7 +32,7 @@ from tests.needs import docker_registry
 SMALL, LARGE = [1_000_000] * 50, [500_000_000]
 ATTACHES = 12
 MEMORY_BAR = 40.0  # MiB
-PEERS = ("oras", "skopeo", "oras-py")
+PEERS = ("oras", "skopeo", "oras-py")  # the first has a bar of its own
 
 
 @dataclass
@@ -73,7 +75,7 @@ def clients() -> dict[str, Client]:
             lambda source, place: [*ebpm, f"oci:{source}/layout:1", place],
             lambda place, target: [*ebpm, place, f"oci:{target}:1"],
         ),
-        "oras": Client(
+        "oras cp": Client(
             lambda source, place: [
                 *("oras", "cp", "--from-oci-layout", "--to-plain-http", f"{source}/layout:1", place)
             ],
@@ -93,7 +95,7 @@ def clients() -> dict[str, Client]:
             lambda source, place: [python, "-c", ORAS_PY, "push", place, f"{source}/files"],
             lambda place, target: [python, "-c", ORAS_PY, "pull", place, str(target)],
         ),
-        "oras, files": Client(
+        "oras": Client(
             lambda source, place: [
                 *("env", "-C", f"{source}/files", "oras", "push", *plain, place),
                 *files_in(source),
@@ -132,7 +134,7 @@ def measure(runner: Runner, folder: Path, sizes: list[int], rounds: int) -> dict
             for name in order[number % len(order) :] + order[: number % len(order)]:
                 one = found[name]
                 repository = f"{host}/bench/{name.replace(', ', '-')}:1"
-                there = place / name.replace(", ", "-")
+                there = place / name.replace(" ", "-")
                 one.taken["push"].append(runner.run(one.push(source, repository)))
                 one.taken["pull"].append(runner.run(one.pull(repository, there)))
         subprocess.run(["rm", "-rf", str(place)], check=True)

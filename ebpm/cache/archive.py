@@ -213,8 +213,6 @@ class ArchiveWriter(Layout):
         known: an archive whose blobs are left out: whoever reads this one has them.
     """
 
-    lasting = False  # only the tar does
-
     def __init__(
         self, path: str, base: Archive | None = None, *, known: Archive | None = None
     ) -> None:

@@ -47,13 +47,12 @@ class Layout:
         readonly: refuse to write.
     """
 
-    lasting = True
-    """Whether what is written has to outlast a power cut."""
-
     def __init__(self, root: str, *, journal: bool = False, readonly: bool = False) -> None:
         self.root = root
         self.readonly = readonly
         self._journal = journal
+        # What is written has to outlast a power cut; a user's folder is as other tools write it.
+        self.lasting = journal
         self._subjects: tuple[str, Referrers] | None = None
         # A folder of somebody else's gets no files of ours; only our store has blobs removed while
         # others put artifacts together.
@@ -254,7 +253,8 @@ class Layout:
     ) -> None:
         """Write the index, each new name ahead of it; the caller holds the lock."""
         complete = is_complete(self.root)
-        blobs.settle(self.root)
+        if self.lasting:
+            blobs.settle(self.root)
         change(self.root)
         if self._journal:
             for one in gone:

@@ -1,4 +1,4 @@
-"""What a name says is there stays there through a power cut, at the price of one sync for all."""
+"""What our store names stays there through a power cut, at the price of one sync for all."""
 
 from __future__ import annotations
 
@@ -13,11 +13,9 @@ from ebpm.oci.copy import copy
 from tests.artifacts import artifact
 
 
-@pytest.mark.parametrize("journal", [True, False])
-def test_files_then_their_folder_then_the_name(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, journal: bool
-) -> None:
-    layout = Layout.create(str(tmp_path / "layout"), journal=journal)
+def steps_of(folder: Path, monkeypatch: pytest.MonkeyPatch, *, journal: bool) -> list[str]:
+    """Copy an artifact of 22 blobs into a layout; tell what was synced and named, in order."""
+    layout = Layout.create(str(folder), journal=journal)
     source, root = artifact(*(b"%d" % number for number in range(20)))
     steps: list[str] = []
     real = os.fsync, os.rename, os.replace
@@ -36,10 +34,26 @@ def test_files_then_their_folder_then_the_name(
     monkeypatch.setattr("os.rename", rename)
     monkeypatch.setattr("os.replace", rename)
     copy(source, root, layout, "x:1")
-    blobs = len(source.blobs)
+    assert len(source.blobs) == 22
+    return steps
+
+
+def test_in_our_store_files_are_synced_then_their_folder_then_they_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = steps_of(tmp_path / "store", monkeypatch, journal=True)
+    blobs = 22
     assert steps.count("name blob") == blobs
     assert steps.count("sync folder sha256") == 1
     settled = steps.index("sync folder sha256")
     assert steps[:settled].count("name blob") == blobs
     assert steps[:settled].count("sync file") >= blobs
     assert "name index.json" in steps[settled:]
+
+
+def test_a_folder_of_the_users_is_written_as_other_tools_write_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = steps_of(tmp_path / "folder", monkeypatch, journal=False)
+    assert steps.count("name blob") == 22
+    assert steps[: steps.index("name index.json")].count("sync file") <= 1

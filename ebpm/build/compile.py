@@ -25,6 +25,7 @@ from ebpm.errors import BuildFailed, InvalidObject
 
 FLAGS = ("-g", "-O2", "-mcpu=v3", "-Wall")
 """The flags of every build: -g carries the BTF; v3 needs Linux 5.1 and is clang 20's default."""
+_BIG_ENDIAN = frozenset({"s390x"})
 _TARGETS = {"amd64": "x86", "ppc64le": "powerpc", "riscv64": "riscv", "s390x": "s390"} | {
     "loong64": "loongarch"
 }
@@ -151,6 +152,8 @@ class Workbench:
             f"-ffile-prefix-map={path}={name}" for path, name in places.items() if "=" not in path
         ]
         flags += ["-ffile-compilation-dir=."]
+        if architecture in _BIG_ENDIAN:
+            flags += ["-target", "bpfeb"]  # the last one counts
         if target:
             flags.append(f"-D{_macro(target)}")
         return [*flags, *self.cflags]
@@ -223,11 +226,12 @@ def compile_objects(
     _check_target(bench, wanted)
     for architecture in wanted:
         bench.headers(architecture)  # before there are threads that could both lay them out
+    portable = not _BIG_ENDIAN.intersection(wanted)  # of either byte order alone
     with ThreadPoolExecutor(2) as pool:
         text_run = pool.submit(bench.preprocess, first, None)
         object_run = pool.submit(bench.compile, first, None)
         text, (run, data) = text_run.result(), object_run.result()
-    if run.ok and not _asks_for_target(bench, common := _text(text)):
+    if portable and run.ok and not _asks_for_target(bench, common := _text(text)):
         return [_finished(None, data, run)], common
     runs = {one: bench.compile(one, one) for one in wanted}
     failed = [one for one, (run, _) in runs.items() if not run.ok]

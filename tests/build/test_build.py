@@ -337,6 +337,12 @@ def test_a_source_that_does_not_ask_for_the_architecture_serves_all() -> None:
     assert (alone.platform, alone.portable) == (None, True)
 
 
+def test_the_other_byte_order_has_an_object_of_its_own() -> None:
+    package = build(HEAD + program(), architectures=["amd64", "s390x"]).package
+    orders = {one.platform.architecture: one.data[5] for one in package.objects if one.platform}
+    assert orders == {"amd64": 1, "s390x": 2}  # ELFDATA2LSB, ELFDATA2MSB
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -55,8 +55,15 @@ _WRITES: dict[str, tuple[str, ...]] = {
     "socket options": ("setsockopt", "bind", "sock_ops_cb_flags_set", "sk_assign"),
     "settings": ("sysctl_set_new_value",),
     "other programs": ("sys_bpf",),
+    "connections": (
+        *("sock_destroy", "ct_insert_entry", "ct_set_nat_info", "ct_set_timeout"),
+        *("ct_change_timeout", "ct_set_status", "ct_change_status", "sock_addr_set_sun_path"),
+    ),
+    "attributes of files": ("set_dentry_xattr", "remove_dentry_xattr"),
+    "input devices": ("hw_request", "hw_output_report", "input_report"),
     "processes": ("bprm_opts_set",),
 }
+_PACKET_POINTERS = {"dynptr_from_skb", "dynptr_from_xdp"}
 _REDIRECTS = {
     *("redirect", "redirect_map", "redirect_neigh", "redirect_peer", "clone_redirect"),
     *("sk_redirect_map", "sk_redirect_hash", "msg_redirect_map", "msg_redirect_hash"),
@@ -220,7 +227,7 @@ def _writes(found: _Found) -> Iterator[str]:
         for what, names in _WRITES.items():
             if called.intersection(names):
                 yield what
-        if done.writes_packet:
+        if done.writes_packet or ("dynptr_write" in called and called & _PACKET_POINTERS):
             yield "packets"
         if done.writes_context:
             yield "packets' marks" if number in (3, 4, 8) else "its context"

@@ -15,6 +15,7 @@ LD, LDX, ST, STX, ALU, JMP, JMP32, ALU64 = range(8)
 
 CALL, EXIT, JA, JA32, LOAD_64 = 0x85, 0x95, 0x05, 0x06, 0x18
 _PSEUDO_CALL = 1
+_STEPS = 1_000_000  # for all programs of an object together; some seconds
 
 Place = tuple[int, int]
 """A section's index, and an instruction in it."""
@@ -55,9 +56,13 @@ class Call:
 
 
 class Code:
-    """All instructions of an object."""
+    """All instructions of an object.
+
+    ``steps`` is how many of them may still be followed: an object made to take long does not.
+    """
 
     def __init__(self, elf: ElfObject) -> None:
+        self.steps = _STEPS
         self._elf = elf
         self._sections: dict[int, list[Instruction]] = {}
         self._symbols: dict[Place, Symbol] = {}

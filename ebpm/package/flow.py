@@ -18,7 +18,6 @@ CONTEXT, PACKET, STACK, ANYTHING = "context", "packet", "stack", "anything"
 _UNKNOWN: Value = frozenset({ANYTHING})
 _FRAME = frozenset({STACK})
 _MANY = 8  # more numbers than these are "anything"
-_STEPS = 400_000  # instructions looked at for one program; beyond, the result is incomplete
 _DEPTH = 16  # calls within calls; the kernel allows 8
 _MEMORY, _ATOMIC, _DOUBLE = 0x60, 0xC0, 0x18
 _FETCH, _CMPXCHG = 1, 0xF1
@@ -105,7 +104,6 @@ class _Flow:
         self._found = Behaviour()
         self._spilled: Value = frozenset()  # what may lie on any stack, seen through a pointer
         self._done: dict[tuple[Place, tuple[Value, ...]], Value] = {}
-        self._left = _STEPS
 
     def run(self, function: Function) -> Behaviour:
         arguments = [frozenset({CONTEXT}), *[_UNKNOWN] * 4]
@@ -133,8 +131,8 @@ class _Flow:
         while waiting:
             at = min(waiting)
             waiting.discard(at)
-            self._left -= 1
-            if self._left < 0 or at >= len(body):
+            self._code.steps -= 1
+            if self._code.steps < 0 or not 0 <= at < len(body):
                 self._found.complete = False
                 return _UNKNOWN
             state = _State(list(states[at].registers), dict(states[at].slots))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -10,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from ebpm import api
+from ebpm.errors import EbpmError
 from ebpm.package.capabilities import Capabilities, capabilities_of
-from ebpm.package.summary import lines, to_json
+from ebpm.package.summary import from_json, lines, to_json
 
 pytestmark = pytest.mark.needs("compiler")
 
@@ -212,3 +214,30 @@ def test_the_memory_of_maps_is_what_the_kernel_takes(tmp_path: Path) -> None:
             ours = one.memory + one.per_cpu * cpus
             assert 0.75 < ours / taken[one.name] < 1.35, (one, taken[one.name])
     assert taken.keys() == {*kinds, "r"}
+
+
+def test_a_damaged_object_is_read_or_refused(tools: Callable[[str], Path]) -> None:
+    chance = random.Random(1)
+    whole = (tools("opensnoop") / "opensnoop.bpf.o").read_bytes()
+    read = 0
+    for _ in range(400):
+        damaged = bytearray(whole)
+        for _ in range(chance.randint(1, 6)):
+            damaged[chance.randrange(64, len(damaged))] = chance.randrange(256)
+        try:
+            found = capabilities_of(bytes(damaged))
+        except EbpmError:
+            continue
+        assert to_json(from_json(to_json(found))) == to_json(found)
+        assert lines(found, 2)
+        read += 1
+    assert 50 < read < 400
+
+
+def test_an_object_that_would_take_long_is_not_followed_to_its_end(
+    read: Callable[[str], Capabilities], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ebpm.package.code._STEPS", 3)
+    found = read(xdp("eth->h_source[0] = 1; return XDP_PASS;"))
+    assert not found.complete
+    assert "too long to be followed" in "\n".join(lines(found, 1))

@@ -14,6 +14,7 @@ from ebpm.errors import (
     EbpmError,
     FeatureMissing,
     HookNotFound,
+    InvalidParameter,
     LoadFailed,
     PermissionMissing,
     ProgramRejected,
@@ -40,6 +41,15 @@ if TYPE_CHECKING:
 _KERNEL_BTF = "/sys/kernel/btf/vmlinux"
 _STRUCT_OPS, _LINKED = 26, 1 << 13  # BPF_MAP_TYPE_STRUCT_OPS, BPF_F_LINK
 _ENOTSUPP = 524  # of the kernel, and of no C library
+_TARGETED = {  # sections that name a target, which older packages left to their loaders
+    **dict.fromkeys(("kprobe", "kretprobe"), "FUNCTION"),
+    **dict.fromkeys(("fentry", "fexit", "fmod_ret", "fentry.s", "fexit.s"), "FUNCTION"),
+    **dict.fromkeys(("ksyscall", "kretsyscall"), "SYSCALL"),
+    **dict.fromkeys(("kprobe.multi", "kretprobe.multi"), "PATTERN"),
+    **dict.fromkeys(("tp", "tracepoint"), "CATEGORY/NAME"),
+    **dict.fromkeys(("raw_tp", "raw_tracepoint", "raw_tp.w", "raw_tracepoint.w", "tp_btf"), "NAME"),
+    **dict.fromkeys(("lsm", "lsm.s"), "HOOK"),
+}
 _TRACED = ("tp", "tracepoint", "kprobe", "kretprobe", "uprobe", "uretprobe", "usdt")
 
 
@@ -102,6 +112,8 @@ def _load_error(
     if refused and error.errno != errno.EPERM:
         why = refused[1] or "the verifier gave no reason"
         return ProgramRejected(f"the kernel refuses program {refused[0]!r} of {plan.name}: {why}")
+    if one and one.section.removeprefix("?") in _TARGETED:
+        return _without_target(plan, one)
     if lacks := _lacking_struct_ops_link(bpf):
         return FeatureMissing(f"{plan.name} needs {lacks}")
     for program in plan.programs:
@@ -140,6 +152,8 @@ def _attach_error(
     absent = error.errno in (errno.ENOENT, errno.ESRCH)
     if word in _TRACED and tracefs() is None and (absent or error.errno == errno.EACCES):
         return TracefsMissing(f"program {one.name!r} of {plan.name} hooks {one.section}")
+    if one.section.removeprefix("?") in _TARGETED:
+        return _without_target(plan, one)
     if lacks := lacking_feature(one, library):
         return _missing(plan, one, lacks)
     if absent:
@@ -165,6 +179,14 @@ def _attach_error(
         target = one.section.partition("/")[2]
         hint = f"its fields are in {tracefs()}/events/{target}/format; another may have them all"
     return AttachFailed(f"{plan.name}: program {one.name!r} at {one.section}: {reason}", hint=hint)
+
+
+def _without_target(plan: Plan, one: ProgramPlan) -> InvalidParameter:
+    target = _TARGETED[one.section.removeprefix("?")]
+    return InvalidParameter(
+        f"{plan.name}: program {one.name!r} at {one.section} does not say where to attach",
+        hint=f"--attach {one.name}={one.section}/{target}",
+    )
 
 
 def _missing(plan: Plan, one: ProgramPlan, lacks: str) -> FeatureMissing:

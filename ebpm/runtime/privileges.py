@@ -6,7 +6,10 @@ Source: capabilities(7); kernel/bpf/syscall.c, ``bpf_prog_load`` and ``map_creat
 from __future__ import annotations
 
 _NUMBERS = {"CAP_NET_ADMIN": 12, "CAP_SYS_ADMIN": 21, "CAP_PERFMON": 38, "CAP_BPF": 39}
-_NETWORK = ("xdp", "tc", "classifier", "action", "cgroup", "sk_", "sockops", "sk_msg", "lwt_")
+_NETWORK = (
+    *("xdp", "tc", "classifier", "action", "netkit", "netfilter", "flow_dissector"),
+    *("cgroup", "sk_", "sockops", "lwt_"),
+)
 
 
 def missing_capabilities(sections: list[str]) -> list[str]:

@@ -202,6 +202,13 @@ CASES = (
     Case("tc egress", _always("tc"), "veth_egress", "direction=egress"),
     Case("tcx ingress", _always("tcx/ingress"), "veth", since="6.6"),
     Case("tcx egress", _always("tcx/egress"), "veth_egress", since="6.6"),
+    Case(
+        "netkit",
+        _always("netkit/primary"),
+        "netkit",
+        since="6.7",
+        option="CONFIG_NETKIT",
+    ),
     Case("netfilter", _always("netfilter", 1), "loopback", "hook=input", since="6.4"),
     Case("lwt_xmit", _always("lwt_xmit"), "lwt", "route=10.8.0.0/16,via=10.9.9.2"),
     Case("flow_dissector", _always("flow_dissector"), "veth_netns"),

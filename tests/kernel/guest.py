@@ -160,12 +160,12 @@ def set_up(name: str) -> None:
     netlink.ask(16, 0, struct.pack("=BxHiII", 0, 0, index, 1, 1))
 
 
-def make_veth() -> None:
+def make_veth(kind: str = "veth", data: bytes = b"") -> None:
     """Make a pair of interfaces, v0 and v1, in a network namespace of our own."""
     own_network()
     head = struct.pack("=BxHiII", 0, 0, 0, 0, 0)
     peer = netlink.attribute(1, head + netlink.text(3, "v1"))  # VETH_INFO_PEER, IFLA_IFNAME
-    info = netlink.text(1, "veth") + netlink.attribute(2 | netlink.NESTED, peer)
+    info = netlink.text(1, kind) + netlink.attribute(2 | netlink.NESTED, peer + data)
     body = head + netlink.text(3, "v0") + netlink.attribute(18 | netlink.NESTED, info)
     netlink.ask(16, netlink.CREATE | netlink.EXCL, body)
     set_up("v0")
@@ -275,6 +275,15 @@ def scene_veth_egress(plan: Plan, data: bytes) -> object:
 def scene_veth_netns(plan: Plan, data: bytes) -> object:
     make_veth()
     return fire(plan, data, send_frames, netns=f"/proc/{os.getpid()}/ns/net")
+
+
+def scene_netkit(plan: Plan, data: bytes) -> object:
+    """On a pair that forwards Ethernet frames; where there is none, any interface is refused."""
+    try:
+        make_veth("netkit", netlink.number(5, 0))  # IFLA_NETKIT_MODE, NETKIT_L2
+    except OSError:
+        return fire(plan, data, send_datagrams, dev="lo")
+    return fire(plan, data, send_frames, dev="v0")
 
 
 def scene_loopback(plan: Plan, data: bytes) -> object:

@@ -78,6 +78,10 @@ REFUSED = [
     ("tcx/ingress", "dev=no-such", EbpmError, "no network interface 'no-such'", "there are lo"),
     ("tp/syscalls/sys_enter_getpppid", "", HookNotFound, "sys_enter_getpppid",
      "syscalls/sys_enter_getppid"),
+    ("kprobe", "", InvalidParameter, "does not say where", "--attach kprobe=kprobe/FUNCTION"),
+    ("tp", "", InvalidParameter, "'tp' at tp does not say where", "tp/CATEGORY/NAME"),
+    ("raw_tp", "", InvalidParameter, "does not say where", "raw_tp/NAME"),
+    ("tp_btf", "", InvalidParameter, "does not say where", "tp_btf/NAME"),
     ("no_such_section", "", LoadFailed, "knows no section 'no_such_section'", "hooks.md"),
 ]  # fmt: skip
 

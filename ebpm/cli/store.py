@@ -8,13 +8,14 @@ import click
 
 from ebpm import __version__
 from ebpm.api import Workspace, host_platform
+from ebpm.cache.layout import Layout
 from ebpm.cli.view import show_json, show_table, size_text
 from ebpm.cli.workspace import open_workspace
 from ebpm.errors import EbpmError, UsageError
 from ebpm.index.document import ARTIFACT_TYPE as INDEX_TYPE
 from ebpm.oci.descriptor import Descriptor
 from ebpm.oci.manifest import Index, Manifest
-from ebpm.oci.store import Source, fetch_manifest
+from ebpm.oci.store import fetch_manifest
 from ebpm.output.escape import escape
 from ebpm.package import artifact
 from ebpm.package.editable import write_editable
@@ -52,15 +53,17 @@ def list_packages(available: bool, as_json: bool) -> None:
     show_table(headers, [_cells(row) for row in rows])
 
 
-def _row(store: Source, entry: Descriptor) -> dict[str, Any] | None:
+def _row(store: Layout, entry: Descriptor) -> dict[str, Any] | None:
     """Describe a package of the store; None for an index of tools, which is no package."""
     row: dict[str, Any] = {"reference": entry.ref_name, "digest": str(entry.digest)}
     try:
         found = fetch_manifest(store, entry)
         if isinstance(found, Manifest) and found.kind == INDEX_TYPE:
             return None
-        parts = found.manifests if isinstance(found, Index) else (entry,)
-        unique = {str(one.digest): one for one in parts}
+        parts = [*found.manifests] if isinstance(found, Index) else [entry]
+        # Out of a bundle for one machine, the objects for others are not here.
+        here = [one for one in parts if store.has(one)] or parts
+        unique = {str(one.digest): one for one in here}
         sizes = [
             sum(b.size for b in fetch_manifest(store, one).children) for one in unique.values()
         ]
@@ -68,7 +71,8 @@ def _row(store: Source, entry: Descriptor) -> dict[str, Any] | None:
         row["version"] = found.annotations.get(f"{prefix}version")
         row["description"] = found.annotations.get(f"{prefix}description")
         row["size"] = sum(sizes)
-        row["platforms"] = [str(one) for one in artifact.platforms(store, entry)]
+        names = {str(one.platform): None for one in here if one.platform}
+        row["platforms"] = [*names] or [str(one) for one in artifact.platforms(store, entry)]
     except EbpmError as error:
         row["error"] = f"{error.code}: {error.message}"
     return row

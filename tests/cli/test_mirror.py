@@ -197,6 +197,22 @@ def test_a_mirror_of_the_configuration_serves_pulls(
     assert "error[invalid-config]" in ebpm.run("pull", "a.b/c", check=1).stderr
 
 
+def test_out_of_a_bundle_for_one_machine_the_rest_is_not_missed(
+    ebpm: Ebpm, server: RegistryServer, work: Path
+) -> None:
+    x = f"{server.host}/tools/x:1"
+    ebpm.run("mirror", "export", x, "-o", "arm.tar", "--platform", "linux/arm64")
+    ebpm.run("mirror", "import", "arm.tar")
+    rows = {one["reference"]: one for one in fits(ebpm.run("list", "--json").stdout)["packages"]}
+    assert rows[x]["platforms"] == ["linux/arm64"]
+    assert rows[x]["size"] > 0
+    assert ebpm.run("cache", "verify").stdout.endswith("all sound\n")
+    assert x in ebpm.run("cache", "du").stdout
+    ebpm.run("cache", "gc", "--grace", "0")
+    assert ebpm.run("cache", "verify").stdout.endswith("all sound\n")
+    assert work.exists()
+
+
 @pytest.mark.needs("docker-registry")
 def test_a_registry_that_takes_only_whole_indexes_gets_a_smaller_one(
     ebpm: Ebpm, server: RegistryServer, docker_registry: str, work: Path

@@ -133,7 +133,7 @@ def measure(runner: Runner, folder: Path, sizes: list[int], rounds: int) -> dict
         with docker_registry(place / "registry") as host:
             for name in order[number % len(order) :] + order[: number % len(order)]:
                 one = found[name]
-                repository = f"{host}/bench/{name.replace(', ', '-')}:1"
+                repository = f"{host}/bench/{name.replace(' ', '-')}:1"
                 there = place / name.replace(" ", "-")
                 one.taken["push"].append(runner.run(one.push(source, repository)))
                 one.taken["pull"].append(runner.run(one.pull(repository, there)))

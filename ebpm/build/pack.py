@@ -49,7 +49,7 @@ def find_source(path: Path) -> tuple[Path, list[Path]]:
         path: a .bpf.c file, or a folder with one of them.
 
     Raises:
-        TargetNotFound: there is none, or more than one.
+        TargetNotFound: there is none, more than one, or something else.
     """
     if path.is_dir():
         sources = sorted(path.glob(f"*{_SUFFIX}"))
@@ -63,6 +63,8 @@ def find_source(path: Path) -> tuple[Path, list[Path]]:
         return source, [header] if header.exists() else []
     if not path.exists():
         raise TargetNotFound(f"{path} does not exist", hint="name a .bpf.c file or its folder")
+    if path.suffix != ".c":  # a compiler would hand it on to its linker, and say that all is well
+        raise TargetNotFound(f"{path} is no C source", hint="name a .bpf.c file or its folder")
     return path, []
 
 

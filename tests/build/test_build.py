@@ -703,6 +703,9 @@ def test_a_folder_without_a_source_or_with_two_is_refused(tmp_path: Path) -> Non
     assert caught.value.hint == "name the file itself"
     with pytest.raises(TargetNotFound, match="absent does not exist"):
         find_source(tmp_path / "absent")
+    (tmp_path / "README.md").touch()
+    with pytest.raises(TargetNotFound, match=r"README\.md is no C source"):
+        find_source(tmp_path / "README.md")
 
 
 def test_whatever_fails_leaves_no_temporary_folder(tmp_path: Path, monkeypatch: Any) -> None:

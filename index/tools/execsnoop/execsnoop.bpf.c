@@ -6,6 +6,8 @@
 #include <bpf/bpf_helpers.h>
 #include "execsnoop.h"
 
+#define LOW_BITS 0x7f7f7f7f7f7f7f7fULL
+
 /// @description Process ID to trace; 0 traces all
 /// @cmdarg {"short": "p"}
 const volatile int pid_target = 0;
@@ -27,6 +29,7 @@ int handle_exec(void *ctx)
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
 	__u32 pid = bpf_get_current_pid_tgid() >> 32, uid = bpf_get_current_uid_gid();
 	unsigned long start, end, size;
+	__u64 *words;
 	struct event *event;
 
 	if (pid_target && pid != pid_target)
@@ -45,16 +48,19 @@ int handle_exec(void *ctx)
 	start = BPF_CORE_READ(task, mm, arg_start);
 	end = BPF_CORE_READ(task, mm, arg_end);
 	size = end - start;
-	if (size > sizeof(event->args) - 1)
-		size = sizeof(event->args) - 1;
+	if (size > ARGS_LEN)
+		size = ARGS_LEN;
 	__builtin_memset(event->args, 0, sizeof(event->args));
-	bpf_probe_read_user(event->args, size & (ARGS_LEN - 1), (void *)start);
-	/* Arguments end with NUL each: spaces between them make one line. */
-#pragma clang loop unroll(disable)
-	for (int i = 0; i < ARGS_LEN - 1; i++) {
-		if (i + 1 < size && !event->args[i])
-			event->args[i] = ' ';
+	bpf_probe_read_user(event->args, size, (void *)start);
+	/* Arguments end with NUL each: spaces between them make one line. Eight bytes at a time and
+	   without a branch, for verifiers before Linux 6.12 follow both ways of each. */
+	words = (__u64 *)event->args;
+	for (int i = 0; i < ARGS_LEN / 8; i++) {
+		__u64 low = words[i] & LOW_BITS, zeros = ~((low + LOW_BITS) | words[i] | LOW_BITS);
+
+		words[i] |= zeros >> 2; /* 0x80 in each byte that is NUL, to 0x20 */
 	}
+	event->args[(size - 1) & (ARGS_LEN - 1)] = 0;
 	bpf_ringbuf_submit(event, 0);
 	return 0;
 }

@@ -10,7 +10,7 @@ struct event {
 	int ppid; /// its parent
 	int uid;  /// user
 	char comm[TASK_COMM_LEN]; /// command, after the exec
-	char args[ARGS_LEN];      /// its arguments, cut off after 255 bytes
+	char args[ARGS_LEN] __attribute__((aligned(8)));      /// its arguments, cut off after 255 bytes
 };
 
 #endif

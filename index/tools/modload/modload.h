@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#ifndef MODLOAD_H
+#define MODLOAD_H
+
+enum module_event { UNLOADED, LOADED };
+
+struct event {
+	__u32 pid;              /// process that asked for it
+	enum module_event what; /// what happened
+	char comm[16];          /// its command
+	char module[56];        /// name of the module
+};
+
+#endif

@@ -1,0 +1,204 @@
+"""Runs the catalogue's tools in a guest, over what makes them report, and prints a line for each.
+
+workloads.py FOLDER [TOOL...]
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+
+from ebpm.errors import EbpmError
+from ebpm.runtime.plan import Plan
+from ebpm.runtime.session import Session
+from tests.kernel import guest
+
+SECONDS = 60  # for one tool; the emulated processor is slow
+PATIENCE = 20  # seconds until a tool that reports nothing is given up
+LIBC = guest.LIBC
+_NOT_HERE = ("biolatency", "biosnoop", "bitesize", "hardirqs", "oomkill")
+"""Nothing in the guest makes these report: it has no disk, and memory enough."""
+
+
+def run_program() -> None:
+    """Start a program that ends with an error."""
+    words = [sys.executable, "-I", "-S", "-c", "raise SystemExit(3)"]
+    os.waitpid(os.posix_spawn(sys.executable, words, os.environ), 0)
+
+
+def use_files() -> None:
+    """Make, write, sync, read, look for and delete a file."""
+    fd = os.open("/tmp/file", os.O_RDWR | os.O_CREAT)  # the guest's own
+    os.write(fd, bytes(100))
+    os.fsync(fd)
+    os.pread(fd, 10, 0)
+    os.close(fd)
+    os.stat("/tmp/file")
+    os.unlink("/tmp/file")
+    os.path.exists("/nowhere")
+
+
+def mount() -> None:
+    """Mount and unmount."""
+    LIBC.mount(b"none", b"/root", b"tmpfs", 0, None)
+    LIBC.umount2(b"/root", 0)
+
+
+def sleep() -> None:
+    """Leave the processor, and take it again."""
+    for _ in range(5):
+        time.sleep(0.005)
+    guest.burn()
+
+
+def send_signals() -> None:
+    """Send signal 0, and change owners, which asks for a capability."""
+    os.kill(os.getpid(), 0)
+    os.chown("/root", 1, 1)
+
+
+def allocate() -> None:
+    """Ask for memory and keep it; touch fresh pages."""
+    LIBC.malloc.restype = ctypes.c_void_p
+    for _ in range(10):
+        LIBC.malloc(1000)
+    bytearray(1 << 20)
+
+
+def resolve() -> None:
+    """Ask the C library for a host."""
+    socket.getaddrinfo("127.0.0.1", 80)
+
+
+def talk() -> None:
+    """Use TCP and UDP on loopback."""
+    guest.connect()
+    guest.send_datagrams()
+
+
+def lose() -> None:
+    """Send over TCP when nothing arrives any more, and wait until it is sent again."""
+    server = socket.create_server(("127.0.0.1", 0))
+    client = socket.create_connection(server.getsockname())
+    other, _ = server.accept()
+    index = socket.if_nametoindex("lo")
+    guest.netlink.ask(16, 0, guest.struct.pack("=BxHiII", 0, 0, index, 0, 1))
+    client.send(b"x")
+    time.sleep(1.5)
+    guest.set_up("lo")
+    for one in (client, other, server):
+        one.close()
+
+
+def load_program() -> None:
+    """Load a BPF program of two instructions."""
+    from ebpm.runtime.libbpf.syscalls import open_bpf_output
+
+    try:
+        os.close(open_bpf_output(0, 1))
+    except OSError:
+        pass
+    body = b"\xb7\0\0\0\0\0\0\0\x95\0\0\0\0\0\0\0"
+    text = ctypes.create_string_buffer(body)
+    name = ctypes.create_string_buffer(b"GPL")
+    attributes = guest.struct.pack("=IIQQ", 1, 2, ctypes.addressof(text), ctypes.addressof(name))
+    number = 280 if os.uname().machine == "aarch64" else 321
+    fd = LIBC.syscall(number, 5, attributes, len(attributes))
+    if fd >= 0:
+        os.close(fd)
+
+
+def reload_modules() -> None:
+    """Unload the kernel's modules that can be spared, and load one again."""
+    unload, load = (106, 273) if os.uname().machine == "aarch64" else (176, 313)
+    folder = f"/modules/{os.uname().release}"
+    for name in sorted(os.listdir(folder)):
+        module = name.partition(".")[0].replace("-", "_")
+        if LIBC.syscall(unload, module.encode(), os.O_NONBLOCK) == 0:
+            fd = os.open(f"{folder}/{name}", os.O_RDONLY)
+            LIBC.syscall(load, fd, b"", 0)
+            os.close(fd)
+
+
+TRIGGERS: dict[str, Callable[[], None]] = {
+    **dict.fromkeys(("bootstrap", "execsnoop", "exitsnoop"), run_program),
+    **dict.fromkeys(("opensnoop", "statsnoop", "filetop", "fsslower", "filelife"), use_files),
+    **dict.fromkeys(("lsmopen", "errsnoop", "syscount"), use_files),
+    **dict.fromkeys(("runqlat", "cpudist", "runqslower", "runqlen", "softirqs"), sleep),
+    **dict.fromkeys(("profile", "offcputime"), sleep),
+    **dict.fromkeys(("tcpconnect", "tcpaccept", "tcplife", "tcpstates", "tcprtt"), talk),
+    **dict.fromkeys(("tcptop", "sockstat", "tc", "tcbytes", "xdpcount"), talk),
+    **dict.fromkeys(("sigsnoop", "capable"), send_signals),
+    **dict.fromkeys(("memleak", "pagefaults"), allocate),
+    "mountsnoop": mount,
+    "gethostlatency": resolve,
+    "tcpretrans": lose,
+    "bpfload": load_program,
+    "modload": reload_modules,
+}
+VALUES = {"runqslower": {"min_us": 0}, "fsslower": {"min_ms": 0}}
+
+
+def reports(session: Session, trigger: Callable[[], None]) -> bool:
+    """Trigger until the tool reports something."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        trigger()
+        if any(batch.count for batch in session.batches(0.1)):
+            return True
+    return False
+
+
+def ask(folder: str, name: str) -> dict[str, object]:
+    """Try a tool; ``outcome`` is "works", "loads", "no events", "wrong", or an error's code."""
+    result: dict[str, object] = {"tool": name}
+    try:
+        guest.own_network()
+        server = socket.create_server(("127.0.0.1", 0))  # there is a socket to be listed
+        with open(f"{folder}/{name}.plan", "rb") as file:
+            plan = Plan.load(file.read())
+        with open(f"{folder}/{name}.o", "rb") as file:
+            data = file.read()
+        assert plan is not None
+        for program in plan.programs:
+            if program.kind == "xdp":
+                program.options |= {"mode": "generic"}
+        interval = 0.3 if any(one.sample for one in plan.sources) else None
+        with Session(plan, data, VALUES.get(name), interval=interval) as session:
+            if name in _NOT_HERE:
+                result["outcome"] = "loads"
+            elif not session.waits:  # an iterator
+                result["outcome"] = "works" if any(text for _, text in session.texts()) else "wrong"
+            else:
+                result["outcome"] = "works" if reports(session, TRIGGERS[name]) else "no events"
+    except EbpmError as error:
+        result |= {"outcome": error.code, "message": f"{error.message} ({error.hint})"}
+    except Exception as error:  # noqa: BLE001  # of the test itself: told like the others
+        result |= {"outcome": "wrong", "message": f"{type(error).__name__}: {error}"}
+    else:
+        server.close()
+    return result
+
+
+def main() -> None:
+    """Ask about all tools in the folder, or those named."""
+    folder, *names = sys.argv[1:]
+    known = sorted(one.removesuffix(".plan") for one in os.listdir(folder) if one.endswith(".plan"))
+    for name in names or known:
+        child = os.fork()
+        if not child:
+            signal.alarm(SECONDS)
+            guest.tell(ask(folder, name))
+            os._exit(0)
+        _, status = os.waitpid(child, 0)
+        if status:
+            guest.tell({"tool": name, "outcome": "wrong", "message": f"ended with {status:#x}"})
+
+
+if __name__ == "__main__":
+    main()

@@ -171,6 +171,7 @@ def test_the_actions_steps_publish_to_a_registry(
     runner = Runner(
         *(tmp_path / "runner", template),
         **{"repository": repository, "ebpm": "ebpm", "plain-http": "true", "kernel": "5.10"},
+        kernels="/sys/kernel/btf/vmlinux",
     )
     outputs = runner.run()
     assert outputs["reference"] == f"{repository}:1.2.0"

@@ -171,7 +171,7 @@ def _show(package: Package, digest: str | None, size: int, platforms: list[str])
         "options",
         [
             [f"--{(one.option and one.option.long) or one.name}", one.type, one.description or ""]
-            for _, one in package.variables
+            for one in package.parameters
         ],
     )
     for export in package.exports:

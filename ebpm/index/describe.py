@@ -74,9 +74,7 @@ def _kernel(tool: ToolFile, since: Version | None) -> str:
 
 def _parameters(package: Package) -> list[dict[str, Any]]:
     found = []
-    for _, one in package.variables:
-        if "lost" in one.extra:
-            continue  # the program counts there, and nobody sets it
+    for one in package.parameters:
         option = one.option
         found.append(
             {

@@ -199,6 +199,11 @@ class Package:
         """All variables with the names of their sections."""
         return [(section.name, one) for section in self.sections for one in section.variables]
 
+    @property
+    def parameters(self) -> list[Variable]:
+        """The variables that people set: not those in which the program counts what it lost."""
+        return [one for _, one in self.variables if not one.extra.get("lost")]
+
     def object_for(self, platform: Platform) -> ObjectFile:
         """Choose the object for a machine.
 

@@ -242,6 +242,13 @@ def test_inspect_takes_files(ebpm: Ebpm, tools: Tools, name: str) -> None:
 
 
 @pytest.mark.needs("compiler")
+def test_inspect_lists_the_options_that_a_run_takes(ebpm: Ebpm, tools: Tools) -> None:
+    shown = ebpm.run("inspect", tools("sigsnoop") / "package.json").stdout
+    assert "--target_signal" in shown
+    assert "lost_events" not in shown  # the program counts there, and nobody sets it
+
+
+@pytest.mark.needs("compiler")
 def test_a_package_gets_a_second_name_and_each_is_removed_by_itself(
     ebpm: Ebpm, stored: str
 ) -> None:

@@ -133,7 +133,7 @@ import os, resource, sys, time
 from ebpm.api import Workspace
 from ebpm.runtime.session import Session
 from ebpm.target import parse_target
-plan, data = Workspace().prepare(parse_target(sys.argv[1]))
+plan, data, *_ = Workspace().prepare(parse_target(sys.argv[1]))
 sessions = []
 cpu = time.process_time()
 for _ in range(int(sys.argv[2])):

@@ -290,7 +290,10 @@ def main() -> int:
                 traced_table(bench, generator, table)
                 others = []
                 tables.append(table)
+                table.show()  # should the rest fail
+                sys.stdout.flush()
         tables.append(other_rows(folder, generator, short=given.short))
+    print("\n## All tables")
     return finish(tables)
 
 

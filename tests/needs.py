@@ -185,6 +185,7 @@ PARTS: dict[str, Callable[[], str | None]] = {
     "crane": _peer("crane"),
     "cosign": _peer("cosign"),
     "bpftool": _program("bpftool", "bpftool"),
+    "libbpf-tools": _program("/usr/sbin/sigsnoop", "libbpf-tools"),
     "c++filt": _program("c++filt", "binutils"),
 }
 

@@ -13,6 +13,9 @@ const volatile bool per_disk = false;
 /// @description Count milliseconds instead of microseconds
 /// @cmdarg {"short": "m"}
 const volatile bool milliseconds = false;
+/// @description Disk to trace, as nvme0n1; an empty one traces all
+/// @cmdarg {"short": "d"}
+const volatile char disk[32] __attribute__((aligned(8))) = "";
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -37,6 +40,8 @@ int request_issued(struct bpf_raw_tracepoint_args *ctx)
 	struct request *request = issued_request(ctx);
 	__u64 now = bpf_ktime_get_ns();
 
+	if (!of_disk(request, disk))
+		return 0;
 	bpf_map_update_elem(&issued, &request, &now, BPF_ANY);
 	return 0;
 }

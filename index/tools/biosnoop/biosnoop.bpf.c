@@ -6,6 +6,10 @@
 #include <ebpm/block.h>
 #include "biosnoop.h"
 
+/// @description Disk to trace, as nvme0n1; an empty one traces all
+/// @cmdarg {"short": "d"}
+const volatile char disk[32] __attribute__((aligned(8))) = "";
+
 /// @lost
 __u64 lost_events = 0;
 
@@ -34,6 +38,8 @@ int request_issued(struct bpf_raw_tracepoint_args *ctx)
 	struct request *request = issued_request(ctx);
 	struct start start = {};
 
+	if (!of_disk(request, disk))
+		return 0;
 	start.at = bpf_ktime_get_ns();
 	start.pid = bpf_get_current_pid_tgid() >> 32;
 	bpf_get_current_comm(start.comm, sizeof(start.comm));

@@ -5,7 +5,15 @@
 #include <bpf/bpf_helpers.h>
 #include <ebpm/block.h>
 #include <ebpm/hist.h>
+#include <ebpm/name.h>
 #include "bitesize.h"
+
+/// @description Disk to trace, as nvme0n1; an empty one traces all
+/// @cmdarg {"short": "d"}
+const volatile char disk[32] __attribute__((aligned(8))) = "";
+/// @description Command to trace, by its beginning; an empty one traces all
+/// @cmdarg {"short": "c"}
+const volatile char comm[16] __attribute__((aligned(8))) = "";
 
 /// @sample {"interval": 1000, "type": "log2_hist", "clear_map": true, "unit": "kbytes"}
 struct {
@@ -22,10 +30,12 @@ int request_issued(struct bpf_raw_tracepoint_args *ctx)
 {
 	struct request *request = issued_request(ctx);
 	__u32 slot = hist_slot(BPF_CORE_READ(request, __data_len) / 1024);
-	struct issuer key = {};
+	struct issuer key __attribute__((aligned(8))) = {};
 	struct hist *hist;
 
 	bpf_get_current_comm(key.comm, sizeof(key.comm));
+	if (!name_begins(key.comm, comm, 2) || !of_disk(request, disk))
+		return 0;
 	hist = lookup_or_init(&hists, &key, &zero);
 	if (hist)
 		__atomic_fetch_add(&hist->slots[slot], 1, __ATOMIC_RELAXED);

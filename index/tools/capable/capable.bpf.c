@@ -11,7 +11,7 @@
 /// @cmdarg {"short": "p"}
 const volatile int pid = 0;
 /// @description Report only capabilities that a process lacks
-/// @cmdarg {"short": "x"}
+/// @cmdarg {"short": "l"}
 const volatile bool lacking = false;
 
 /// @lost

@@ -4,6 +4,7 @@
 #include "vmlinux.h"
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
+#include <ebpm/name.h>
 #include "execsnoop.h"
 
 #define LOW_BITS 0x7f7f7f7f7f7f7f7fULL
@@ -14,6 +15,9 @@ const volatile int pid_target = 0;
 /// @description User ID to trace; -1 traces all
 /// @cmdarg {"short": "u"}
 const volatile int uid_target = -1;
+/// @description Text in the command to trace; an empty one traces all
+/// @cmdarg {"short": "n"}
+const volatile char name[16] __attribute__((aligned(8))) = "";
 
 /// @lost
 __u64 lost_events = 0;
@@ -35,6 +39,8 @@ int handle_exec(void *ctx)
 	if (pid_target && pid != pid_target)
 		return 0;
 	if (uid_target != -1 && uid != uid_target)
+		return 0;
+	if (!comm_contains(name))
 		return 0;
 	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
 	if (!event) {

@@ -2,6 +2,7 @@
 // Files as they are opened: open(2), openat(2) and openat2(2).
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
+#include <ebpm/name.h>
 #include "opensnoop.h"
 
 #define MAX_PENDING 10240
@@ -18,6 +19,9 @@ const volatile int uid_target = -1;
 /// @cmdarg {"default": false, "short": "x", "long": "failed"}
 /// @description Trace only calls that failed
 const volatile bool targ_failed = false;
+/// @description Text in the command to trace; an empty one traces all
+/// @cmdarg {"short": "n"}
+const volatile char name[16] __attribute__((aligned(8))) = "";
 
 static __u64 first; /* time of the first event, ns */
 
@@ -52,6 +56,8 @@ static int enter(const char *fname, int flags)
 	if (tgid_target && tid != tgid_target)
 		return 0;
 	if (uid_target != -1 && (__u32)bpf_get_current_uid_gid() != uid_target)
+		return 0;
+	if (!comm_contains(name))
 		return 0;
 	bpf_map_update_elem(&calls, &tid, &call, BPF_ANY);
 	return 0;

@@ -15,6 +15,12 @@ const volatile unsigned short local_port = 0;
 /// @description Remote port to trace; 0 traces all
 /// @cmdarg {"short": "D"}
 const volatile unsigned short remote_port = 0;
+/// @description Only IPv4
+/// @cmdarg {"short": "4"}
+const volatile bool ipv4 = false;
+/// @description Only IPv6
+/// @cmdarg {"short": "6"}
+const volatile bool ipv6 = false;
 
 /// @lost
 __u64 lost_events = 0;
@@ -47,6 +53,7 @@ SEC("tracepoint/sock/inet_sock_set_state")
 int state_set(struct trace_event_raw_inet_sock_set_state *ctx)
 {
 	__u16 lport = ctx->sport, rport = ctx->dport; /* read now: the verifier wants plain offsets */
+	__u16 family = ctx->family;
 	int state = ctx->newstate;
 	const void *sk = ctx->skaddr;
 	struct life *life, fresh = {};
@@ -54,7 +61,8 @@ int state_set(struct trace_event_raw_inet_sock_set_state *ctx)
 	struct event *event;
 
 	if (ctx->protocol != IPPROTO_TCP || (local_port && lport != local_port) ||
-	    (remote_port && rport != remote_port))
+	    (remote_port && rport != remote_port) || (ipv4 && family != AF_INET) ||
+	    (ipv6 && family != AF_INET6))
 		return 0;
 	life = bpf_map_lookup_elem(&lives, &sk);
 	if (!life && state != TCP_CLOSE) {

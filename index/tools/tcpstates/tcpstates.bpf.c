@@ -15,6 +15,12 @@ const volatile unsigned short local_port = 0;
 /// @description Remote port to trace; 0 traces all
 /// @cmdarg {"short": "D"}
 const volatile unsigned short remote_port = 0;
+/// @description Only IPv4
+/// @cmdarg {"short": "4"}
+const volatile bool ipv4 = false;
+/// @description Only IPv6
+/// @cmdarg {"short": "6"}
+const volatile bool ipv6 = false;
 
 /// @lost
 __u64 lost_events = 0;
@@ -37,11 +43,13 @@ int state_set(struct trace_event_raw_inet_sock_set_state *ctx)
 	__u32 process = bpf_get_current_pid_tgid() >> 32;
 	__u64 now = bpf_ktime_get_ns(), *since;
 	const void *sk = ctx->skaddr;
+	__u16 family = ctx->family;
 	struct event *event;
 
 	if (ctx->protocol != IPPROTO_TCP || (pid && process != pid) ||
 	    (local_port && ctx->sport != local_port) ||
-	    (remote_port && ctx->dport != remote_port))
+	    (remote_port && ctx->dport != remote_port) || (ipv4 && family != AF_INET) ||
+	    (ipv6 && family != AF_INET6))
 		return 0;
 	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
 	if (!event) {

@@ -12,6 +12,12 @@
 /// @description Process ID to trace; 0 traces all
 /// @cmdarg {"short": "p"}
 const volatile int pid = 0;
+/// @description Only IPv4
+/// @cmdarg {"short": "4"}
+const volatile bool ipv4 = false;
+/// @description Only IPv6
+/// @cmdarg {"short": "6"}
+const volatile bool ipv6 = false;
 
 /// @sample {"interval": 1000, "clear_map": true}
 struct {
@@ -31,6 +37,7 @@ static int count(struct sock *sk, int bytes, bool sent)
 	__u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
 
 	if (bytes <= 0 || (pid && process != pid) || (family != AF_INET && family != AF_INET6) ||
+	    (ipv4 && family != AF_INET) || (ipv6 && family != AF_INET6) ||
 	    BPF_CORE_READ(sk, sk_protocol) != IPPROTO_TCP)
 		return 0;
 	key.pid = process;

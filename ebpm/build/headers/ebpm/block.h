@@ -20,9 +20,22 @@ static __always_inline struct gendisk *request_disk(struct request *request)
 	return BPF_CORE_READ(request, q, disk);
 }
 
-/* The name of a request's disk, into a char array. */
+/* The name of a request's disk, into an array. */
 #define block_disk_name(into, request)                                                         \
 	BPF_CORE_READ_STR_INTO(&(into), request_disk(request), disk_name)
+
+/* Whether a request goes to the disk of a name: 32 bytes, aligned, with NULs behind. To any disk, if
+   that is empty. */
+static __always_inline bool of_disk(struct request *request, const volatile char *wanted)
+{
+	const volatile __u64 *want = (const volatile __u64 *)wanted;
+	__u64 name[4] = {};
+
+	if (!wanted[0])
+		return true;
+	block_disk_name(name, request);
+	return !((name[0] ^ want[0]) | (name[1] ^ want[1]) | (name[2] ^ want[2]) | (name[3] ^ want[3]));
+}
 
 /* The request in the arguments of the raw tracepoint block_rq_issue: it stands behind its queue
    before Linux 5.11, and in the long-term 5.10 before 5.10.137. */

@@ -10,6 +10,7 @@
 #include "offcputime.h"
 
 #define MAX_DEPTH 127
+#define PF_KTHREAD 0x200000
 
 /// @description Process ID to trace; 0 traces all
 /// @cmdarg {"short": "p"}
@@ -20,6 +21,17 @@ const volatile int tid = 0;
 /// @description Least time to count, microseconds
 /// @cmdarg {"short": "m"}
 const volatile unsigned long long min_us = 1;
+/// @description Most time to count, microseconds
+/// @cmdarg {"short": "M"}
+const volatile unsigned long long max_us = -1;
+/// @description Only threads of the kernel
+/// @cmdarg {"short": "k"}
+const volatile bool kernel_threads = false;
+/// @description Only threads of processes
+/// @cmdarg {"short": "u"}
+const volatile bool user_threads = false;
+/// @description State in which they leave: 1 interruptible, 2 not; 0 running; -1 counts any
+const volatile long long state = -1;
 /// @description Leave out the kernel's stacks
 /// @cmdarg {"short": "U"}
 const volatile bool user_only = false;
@@ -63,9 +75,11 @@ int BPF_PROG(switched, bool preempt, struct task_struct *prev, struct task_struc
 	__u32 thread = BPF_CORE_READ(prev, pid), process = BPF_CORE_READ(prev, tgid);
 	__u64 now = bpf_ktime_get_ns(), took;
 	struct leaving leaving = {.at = now}, *from;
+	bool of_kernel = BPF_CORE_READ(prev, flags) & PF_KTHREAD;
 	struct waits *waits;
 
-	if (thread && (!pid || process == pid) && (!tid || thread == tid)) {
+	if (thread && !(of_kernel ? user_threads : kernel_threads) &&
+	    (state == -1 || task_state(prev) == state) && (!pid || process == pid) && (!tid || thread == tid)) {
 		leaving.place.pid = process;
 		leaving.place.kern_stack_id = -1;
 		leaving.place.user_stack_id = -1;
@@ -82,7 +96,7 @@ int BPF_PROG(switched, bool preempt, struct task_struct *prev, struct task_struc
 	if (!from)
 		return 0;
 	took = now > from->at ? (now - from->at) / 1000 : 0;
-	if (took >= min_us) {
+	if (took >= min_us && took <= max_us) {
 		waits = lookup_or_init(&times, &from->place, &zero);
 		if (waits)
 			__atomic_fetch_add(&waits->us, took, __ATOMIC_RELAXED);

@@ -70,39 +70,46 @@ class Both:
         mine = [sys.executable, "-m", "ebpm", "run", "--json", package, *ours]
         other = [f"/usr/sbin/{tool}", *theirs]
         out = [self._folder / f"{tool}.ours", self._folder / f"{tool}.theirs"]
+        running = []
         with ExitStack() as stack:
             load = Workload(script)
             stack.callback(load.kill)
             for words, path in zip((mine, other), out, strict=True):
                 told = [word.replace("{pid}", str(load.pid)) for word in words]
-                stack.enter_context(_tracing(told, path))
+                running.append(stack.enter_context(_tracing(told, path)))
             load.go()
-            time.sleep(settle)  # both poll their buffers; neither says that it is through
+            time.sleep(settle)
+            for process in running:  # none sleeps as long as its buffers hold something
+                _wait_until_asleep(process)
         lines = out[0].read_text(errors="replace").splitlines()
         found = [json.loads(line) for line in lines if line.startswith("{")]
         return found, out[1].read_text(errors="replace"), load.pid
 
 
 @contextmanager
-def _tracing(words: Sequence[str], out: Path) -> Iterator[None]:
+def _tracing(words: Sequence[str], out: Path) -> Iterator[subprocess.Popen[bytes]]:
     """Run a tool from when it is attached; interrupt it, and wait until it has written all."""
     errors = out.with_suffix(out.suffix + ".err")
     with out.open("wb") as file, errors.open("wb") as error:
         process = subprocess.Popen(words, stdout=file, stderr=error, stdin=subprocess.DEVNULL)
     try:
-        for _ in range(1000):
-            assert process.poll() is None, errors.read_text()
-            if Path(f"/proc/{process.pid}/wchan").read_text() in WAITING:
-                break
-            time.sleep(0.02)
-        else:
-            raise AssertionError(f"{words} does not begin: {errors.read_text()}")
-        yield
+        _wait_until_asleep(process, errors)
+        yield process
         process.send_signal(signal.SIGINT)
         process.wait(20)
     finally:
         process.kill()
         process.wait()
+
+
+def _wait_until_asleep(process: subprocess.Popen[bytes], errors: Path | None = None) -> None:
+    """Wait until a tool waits for events."""
+    for _ in range(1000):
+        assert process.poll() is None, errors.read_text() if errors else process.args
+        if Path(f"/proc/{process.pid}/wchan").read_text() in WAITING:
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"{process.args!r} does not begin to wait")
 
 
 def table(text: str, first: str) -> list[list[str]]:

@@ -257,7 +257,7 @@ def other_rows(folder: Path, generator: Path, *, short: bool) -> Table:
     texts = Bench(folder, 300, RING, "-DDISTINCT")
     for who in ("ebpm", "json"):
         quiet.memory(texts, generator, table, who, 500_000 if short else 10_000_000)
-    quiet.many(Bench(folder, 24, RING), table, [1, 10] if short else [1, 10, 100])
+    quiet.many(Bench(folder, 24, RING), table, [1, 10, 100])
     return table
 
 

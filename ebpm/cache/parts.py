@@ -63,7 +63,14 @@ def _held(part: str) -> Iterator[BinaryIO | None]:
     """Open a part that no other process writes to; None if another does, and makes no progress."""
     seen, since = -1, time.monotonic()
     while True:
-        fd = os.open(part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            fd = os.open(part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        except PermissionError:
+            # Finished, and read-only already on the way to its name; root would not be refused.
+            if not os.path.exists(part) or time.monotonic() - since > _PATIENCE:
+                raise
+            time.sleep(_STEP)
+            continue
         with os.fdopen(fd, "r+b") as file:
             if try_lock(fd, part):
                 if _is_at(part, fd):

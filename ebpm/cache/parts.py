@@ -67,7 +67,8 @@ def _held(part: str) -> Iterator[BinaryIO | None]:
             fd = os.open(part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         except PermissionError:
             # Finished, and read-only already on the way to its name; root would not be refused.
-            if not os.path.exists(part) or time.monotonic() - since > _PATIENCE:
+            writable = os.access(os.path.dirname(part), os.W_OK | os.X_OK, effective_ids=True)
+            if not writable or time.monotonic() - since > _PATIENCE:
                 raise
             time.sleep(_STEP)
             continue

@@ -24,6 +24,8 @@ from ebpm.oci.store import CHUNK, MemoryStore
 from ebpm.testing.registry import registry_server
 from tests.artifacts import artifact, client_for, files_of, is_whole, repository_of
 
+NOBODY = 65534
+
 DATA = os.urandom(3 * CHUNK + 5)
 BLOB = Descriptor.of(DATA, "application/x")
 
@@ -214,6 +216,32 @@ def test_two_pulls_at_once_ask_for_each_blob_once(tmp_path: Path) -> None:
         asked = [one.path for one in server.requests("GET") if str(BLOB.digest) in one.path]
         assert len(asked) == 1
     assert is_whole(Layout(os.environ["EBPM_STORE"], journal=True))
+
+
+@pytest.mark.needs("root")
+def test_who_is_no_root_waits_while_a_blob_gets_its_name(tmp_path: Path) -> None:
+    """A finished part is read-only for a moment, and only root may open it for writing then."""
+    part = tmp_path / "blob.part"
+    part.write_bytes(b"done")
+    part.chmod(0o444)
+    os.chown(part, NOBODY, -1)
+    places = [tmp_path, *tmp_path.parents]
+    modes = [(place, place.stat().st_mode) for place in places]
+    for place, mode in modes:
+        place.chmod(mode | 0o055)  # our group stays root
+    tmp_path.chmod(0o777)
+    finisher = threading.Timer(0.3, part.rename, [tmp_path / "blob"])
+    os.seteuid(NOBODY)
+    try:
+        finisher.start()
+        with parts._held(str(part)) as file:
+            assert file is not None
+        finisher.join()
+    finally:
+        os.seteuid(0)
+        for place, mode in modes:
+            place.chmod(mode)
+    assert (tmp_path / "blob").read_bytes() == b"done"
 
 
 def test_the_errors_are_ours(store: Layout, tmp_path: Path) -> None:

@@ -534,6 +534,7 @@ def test_a_certificate_is_trusted_by_its_file(certificate: tuple[ssl.SSLContext,
         assert len(secure.log) == 1
 
 
+@pytest.mark.needs("openssl")
 def test_a_hosts_own_folder_has_its_authorities_and_our_certificate(
     certificate: tuple[ssl.SSLContext, str], tmp_path: Path
 ) -> None:
@@ -560,6 +561,7 @@ def test_a_hosts_own_folder_has_its_authorities_and_our_certificate(
         assert len(secure.log) == 1
 
 
+@pytest.mark.needs("openssl")
 def test_another_hosts_folder_is_not_used(
     certificate: tuple[ssl.SSLContext, str], tmp_path: Path
 ) -> None:

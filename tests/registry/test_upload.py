@@ -131,6 +131,7 @@ def test_an_empty_blob_needs_no_chunk(channel: Channel, server: RegistryServer) 
     assert server.repositories["tools/x"].blobs == {str(empty.digest): b""}
 
 
+@pytest.mark.needs("openssl")
 def test_an_upload_does_not_leave_tls(
     certificate: tuple[ssl.SSLContext, str], server: RegistryServer, tmp_path: Path
 ) -> None:

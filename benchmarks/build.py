@@ -8,7 +8,6 @@ clang with the same flags and headers, once for one architecture. Needs ziglang;
 
 from __future__ import annotations
 
-import argparse
 import os
 import resource
 import shutil
@@ -22,6 +21,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from benchmarks import figures
 from benchmarks.figures import ROOT, Table, finish, machine, median
 from ebpm.btf.parse import Btf
 from ebpm.build.headers import header_set
@@ -165,10 +165,9 @@ def _seconds(call: Callable[[], object]) -> float:
 
 def main() -> int:
     """Run everything; exit with 1 if a bar was missed."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--short", action="store_true", help="for CI: fewer runs")
+    parser = figures.arguments(__doc__)
     parser.add_argument("--sources", type=int, default=100, help="how many to build at once")
-    given = parser.parse_args()
+    given = figures.parse(parser)
     print(f"build: {machine()}")
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     compile_dir(ROOT / "ebpm", quiet=2)  # as pip does
@@ -177,7 +176,8 @@ def main() -> int:
         folder = Path(name)
         places = sources(folder)
         compare_builds(places, table, 2 if given.short else 7)
-        many(folder, table, 8 if given.short else given.sources)
+        if given.sources:
+            many(folder, table, min(8, given.sources) if given.short else given.sources)
         checks(places, table)
     return finish([table])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import platform
 import statistics
@@ -28,6 +29,31 @@ def machine() -> str:
 
 REAL_TIME: list[bool] = []
 """Not empty: measured processes go before all others. For a machine of one's own alone."""
+
+LOOSE = [1.0]
+"""How much easier bars are made to reach."""
+
+
+def arguments(description: str | None) -> argparse.ArgumentParser:
+    """Give the options that the benchmarks have in common; parse them with ``parse``."""
+    parser = argparse.ArgumentParser(description=(description or "").split("\n", 1)[0])
+    parser.add_argument("--short", action="store_true", help="fewer, shorter runs")
+    parser.add_argument(
+        "--loose",
+        type=float,
+        default=1.0,
+        metavar="FACTOR",
+        help="make bars so much easier to reach, to see losses alone on a busy machine",
+    )
+    return parser
+
+
+def parse(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """Read the command line; the bars are as loose as it says from here on."""
+    given = parser.parse_args()
+    LOOSE[:] = [given.loose]
+    REAL_TIME[:] = [True] * getattr(given, "real_time", False)
+    return given
 
 
 def place(cpu: int, priority: int = 10) -> None:
@@ -56,12 +82,14 @@ class Table:
 
     def at_least(self, what: str, ratio: float, bar: float, detail: str = "") -> None:
         """Add a ratio that has to be so high."""
+        bar /= LOOSE[0]
         self._bar(what, f"{ratio:.2f} x", f"≥ {bar:g} x", detail, reached=ratio >= bar)
 
     def at_most(
         self, what: str, value: float, bar: float, unit: str = "x", detail: str = ""
     ) -> None:
         """Add a figure that may be no higher."""
+        bar *= LOOSE[0]
         shown = f"{value:.3g} {unit}"
         self._bar(what, shown, f"≤ {bar:g} {unit}", detail, reached=value <= bar)
 

@@ -6,14 +6,13 @@ Each client is a process of its own, from its start to its end. ebpm and skopeo 
 folder to docker-registry and back. oras pushes and pulls files, its main verbs, against which the
 bars are; `oras cp` copies the folder, whose bytes it sends without looking at them (sendfile).
 oras-py knows files alone. The clients take turns, each round with an empty registry, after a sync;
-the server's work on the same disk is in all figures. As root everything runs before what else the
-machine does.
+the server's work on the same disk is in all figures. With --first everything runs before what else
+the machine does.
 Needs docker-registry, oras and skopeo (CONTRIBUTING.md says how they are had).
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import subprocess
 import sys
@@ -25,6 +24,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from benchmarks import figures
 from benchmarks.figures import Table, finish, machine, median
 from benchmarks.processes import Runner, Taken
 from tests.needs import docker_registry
@@ -215,12 +215,14 @@ def attach_all(command: list[str], host: str) -> tuple[int, float]:
 
 def main() -> int:
     """Measure, print the tables, tell whether a bar was missed."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--rounds", type=int, default=5)
+    parser = figures.arguments(__doc__)
+    parser.add_argument("--rounds", type=int, help="5, or 1 in short")
     parser.add_argument("--only", default="small,large,attach")
-    options = parser.parse_args()
-    wanted = options.only.split(",")
-    if os.geteuid() == 0:
+    parser.add_argument("--first", action="store_true", help="as root on a machine of one's own")
+    given = figures.parse(parser)
+    rounds = given.rounds or (1 if given.short else 5)
+    wanted = given.only.split(",")
+    if given.first:
         os.nice(-15)
     runner = Runner()
     print(machine())
@@ -230,13 +232,13 @@ def main() -> int:
         os.environ |= {"HOME": name, "EBPM_CONFIG": f"{name}/config.yaml"}
         os.environ |= {"EBPM_STORE": f"{name}/store", "EBPM_CACHE": f"{name}/cache"}
         if "small" in wanted:
-            small = measure(runner, folder / "small", SMALL, options.rounds)
+            small = measure(runner, folder / "small", SMALL, rounds)
             tables.append(compare("50 files of 1 MB", small, 1.5))
         if "large" in wanted:
-            large = measure(runner, folder / "large", LARGE, options.rounds)
+            large = measure(runner, folder / "large", LARGE, rounds)
             tables.append(compare("one file of 500 MB", large, 1.2))
         if "attach" in wanted:
-            tables.append(attach(folder / "attach", options.rounds))
+            tables.append(attach(folder / "attach", rounds))
     runner.close()
     return finish(tables)
 

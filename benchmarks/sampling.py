@@ -18,6 +18,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from benchmarks import figures
 from benchmarks.figures import Table, finish, machine
 from ebpm.build.pack import build
 from ebpm.build.toolchain import find_compiler
@@ -77,8 +78,8 @@ def reading(package: Package, data: list[object], sink: Callable[[Stream], objec
     return best
 
 
-def entries(folder: Path) -> Table:
-    """Tables and JSON of 1 to 100,000 entries."""
+def entries(folder: Path, most: int) -> Table:
+    """Tables and JSON of 1 to so many entries."""
     table = Table("Entries of a sampled map")
     package = package_of(folder, "counts", "")
     sinks: dict[str, Callable[[Stream], object]] = {
@@ -87,15 +88,15 @@ def entries(folder: Path) -> Table:
     }
     for name, sink in sinks.items():
         each = {}
-        for count in (1, 1000, 100_000):
+        for count in (1, 1000, most):
             data: list[object] = [
                 {"key": one, "value": {"count": one, "bytes": one * 7}} for one in range(count)
             ]
             each[count] = reading(package, data, sink) / count * 1e6
             table.note(f"{name}, {count:,} entries", f"{each[count]:.1f} µs an entry")
         table.at_most(
-            f"{name}: an entry among 100,000 to one among 1,000",
-            each[100_000] / each[1000],
+            f"{name}: an entry among {most:,} to one among 1,000",
+            each[most] / each[1000],
             LINEAR_BAR,
         )
     return table
@@ -146,9 +147,12 @@ def symbols() -> Table:
 
 def main() -> int:
     """Run all."""
+    short = figures.parse(figures.arguments(__doc__)).short
     print(machine())
     with tempfile.TemporaryDirectory() as name:
-        return finish([entries(Path(name)), histograms(Path(name)), symbols()])
+        return finish(
+            [entries(Path(name), 10_000 if short else 100_000), histograms(Path(name)), symbols()]
+        )
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ a virtual environment of its own. Needs root, two CPUs and Debian's libbpf-tools
 
 from __future__ import annotations
 
-import argparse
 import os
 import pty
 import shutil
@@ -188,11 +187,9 @@ def rows(series: dict[str, Series], table: Table) -> None:
 
 def main() -> int:
     """Run everything; exit with 1 if a bar was missed."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--short", action="store_true", help="for CI: fewer runs")
+    parser = figures.arguments(__doc__)
     parser.add_argument("--real-time", action="store_true", help="on a machine of one's own")
-    given = parser.parse_args()
-    figures.REAL_TIME[:] = [True] * given.real_time
+    given = figures.parse(parser)
     if len(os.sched_getaffinity(0)) < 2 or os.geteuid():
         raise SystemExit("this needs root and two CPUs")
     times = 5 if given.short else 25

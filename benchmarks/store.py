@@ -9,7 +9,6 @@ as long to tag or import ten times as many references. Needs ziglang, to build a
 
 from __future__ import annotations
 
-import argparse
 import os
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from benchmarks import figures
 from benchmarks.figures import ROOT, Table, finish, machine, median
 from ebpm.api import Workspace
 from ebpm.cache.archive import Archive
@@ -118,9 +118,7 @@ def start_up(table: Table, folder: Path, stores: dict[int, Path]) -> None:
 
 def main() -> int:
     """Measure; the exit status is 1 if a bar is missed."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--short", action="store_true", help="a tenth of everything")
-    short = parser.parse_args().short
+    short = figures.parse(figures.arguments(__doc__)).short  # a tenth of everything
     many, few, seconds = (1_000, 100, 2.0) if short else (10_000, 1_000, 20.0)
     print(machine())
     table = Table("The store")

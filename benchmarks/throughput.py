@@ -1,6 +1,6 @@
 """How fast events stream, and what they cost: ebpm beside C, Python's callbacks and bpftrace.
 
-    benchmarks/throughput.py [--short] [--sizes 24,64,300]
+    benchmarks/throughput.py [--short] [--sizes 24,64,300] [--kinds ring,perf] [--only rates,costs]
 
 A generator calls getppid at a chosen rate; a program reports each call; the consumers print them as
 columns (or JSON) to /dev/null. All consumers of one size run in turn, in one series. The generator
@@ -10,7 +10,6 @@ Needs root, two CPUs, ziglang; bpftrace if it is there.
 
 from __future__ import annotations
 
-import argparse
 import os
 import shutil
 import signal
@@ -35,7 +34,7 @@ HERE = Path(__file__).parent / "stream"
 GETPPID = {"x86_64": 110, "aarch64": 173, "riscv64": 173}[os.uname().machine]
 RATE = 100_000  # events a second, for the cost of one
 RING, PERF = "ring", "perf"
-BARS = {24: (1.5, 3, 0.25), 64: (1.2, 3, 0.25), 300: (1.5, 3, 0.25)}
+RATE_BARS = {24: 1.5, 64: 1.2, 300: 1.5}
 
 
 @dataclass(frozen=True)
@@ -216,27 +215,30 @@ def costs(
 
 
 def rates_table(
-    bench: Bench, generator: Path, table: Table, *, short: bool, others: list[str]
+    bench: Bench, generator: Path, table: Table, who: list[str], *, short: bool
 ) -> None:
-    """Measure one size and kind."""
-    name = f"{bench.size} B, {bench.kind}"
-    seconds = 0.2 if short else 0.4
-    consumers = ["c", "paced", "ebpm", "json"] + (["callback"] if bench.kind == RING else [])
-    rates = highest_rates(bench, consumers + others, generator, seconds, 6 if short else 8)
+    """Find the highest rates of one size and kind."""
+    name = f"{bench.size} B, {bench.kind}: highest rate"
+    rates = highest_rates(bench, who, generator, 0.2 if short else 0.4, 6 if short else 8)
     for one, rate in rates.items():
-        table.note(f"{name}: highest rate without loss, {one}", f"{rate / 1000:.0f} k/s")
-    cost = costs(bench, consumers + others, generator, seconds, 2 if short else 5)
+        table.note(f"{name} without loss, {one}", f"{rate / 1000:.0f} k/s")
+    bar = RATE_BARS[bench.size] if bench.kind == RING else 3
+    table.at_least(f"{name}, ebpm to C", rates["ebpm"] / rates["c"], bar)
+    if bench.kind == RING:
+        table.at_least(f"{name}, JSON to C's table", rates["json"] / rates["c"], 0.5)
+
+
+def costs_table(
+    bench: Bench, generator: Path, table: Table, who: list[str], *, short: bool
+) -> None:
+    """Take the CPU of an event of one size and kind."""
+    name = f"{bench.size} B, {bench.kind}: CPU"
+    cost = costs(bench, who, generator, 0.2 if short else 0.4, 2 if short else 5)
     for one, value in cost.items():
-        table.note(f"{name}: CPU of an event at {RATE // 1000} k/s, {one}", f"{value:.0f} ns")
-    rate_bar, c_bar, callback_bar = BARS[bench.size]
-    if bench.kind == PERF:
-        table.at_least(f"{name}: highest rate, ebpm to C", rates["ebpm"] / rates["c"], 3)
-        return
-    table.at_least(f"{name}: highest rate, ebpm to C", rates["ebpm"] / rates["c"], rate_bar)
-    table.at_least(f"{name}: highest rate, JSON to C's table", rates["json"] / rates["c"], 0.5)
-    table.at_most(f"{name}: CPU, ebpm to C with our pace", cost["ebpm"] / cost["paced"], c_bar)
-    ratio = cost["ebpm"] / cost["callback"]
-    table.at_most(f"{name}: CPU, ebpm to Python's callback", ratio, callback_bar)
+        table.note(f"{name} of an event at {RATE // 1000} k/s, {one}", f"{value:.0f} ns")
+    if bench.kind == RING:
+        table.at_most(f"{name}, ebpm to C with our pace", cost["ebpm"] / cost["paced"], 3)
+        table.at_most(f"{name}, ebpm to Python's callback", cost["ebpm"] / cost["callback"], 0.25)
 
 
 def traced_table(bench: Bench, generator: Path, table: Table) -> None:
@@ -263,18 +265,18 @@ def other_rows(folder: Path, generator: Path, *, short: bool) -> Table:
 
 def main() -> int:
     """Run everything; exit with 1 if a bar was missed."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--short", action="store_true", help="for CI: fewer, shorter runs")
+    parser = figures.arguments(__doc__)
     parser.add_argument("--sizes", default="24,64,300")
     parser.add_argument("--kinds", default="ring,perf")
     parser.add_argument("--real-time", action="store_true", help="on a machine of one's own")
-    given = parser.parse_args()
+    parser.add_argument("--only", default="rates,costs,traced,others", help="what of it to measure")
+    given = figures.parse(parser)
+    parts = set(given.only.split(","))
     if len(os.sched_getaffinity(0)) < 2 or os.geteuid():
         raise SystemExit("this needs root and two CPUs")
     print(f"throughput: {machine()}")
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     compile_dir(ROOT / "ebpm", quiet=2)  # as pip does
-    figures.REAL_TIME[:] = [True] * given.real_time
     figures.go_first(20)
     others = ["bpftrace"] if shutil.which("bpftrace") else []
     tables = []
@@ -286,13 +288,19 @@ def main() -> int:
             for size in map(int, given.sizes.split(",")):
                 bench = Bench(folder, size, kind)
                 table = Table(f"Events of {size} bytes, {kind} buffer")
-                rates_table(bench, generator, table, short=given.short, others=others)
-                traced_table(bench, generator, table)
+                who = ["c", "paced", "ebpm", "json", *["callback"] * (kind == RING), *others]
+                if "rates" in parts:
+                    rates_table(bench, generator, table, who, short=given.short)
+                if "costs" in parts:
+                    costs_table(bench, generator, table, who, short=given.short)
+                if "traced" in parts:
+                    traced_table(bench, generator, table)
                 others = []
                 tables.append(table)
                 table.show()  # should the rest fail
                 sys.stdout.flush()
-        tables.append(other_rows(folder, generator, short=given.short))
+        if "others" in parts:
+            tables.append(other_rows(folder, generator, short=given.short))
     print("\n## All tables")
     return finish(tables)
 

@@ -56,7 +56,7 @@ class Extension:
         self.data = bytearray(raw)
         self.types: list[int] = []  # byte offsets of the words that hold a type id
         self.strings: list[int] = []
-        self.relocations: list[int] = []  # where the records of CO-RE begin
+        self.relocations: list[tuple[int, int]] = []  # CO-RE's: the section's name, and the record
         if len(raw) < 24 or struct.unpack_from(order + "H", raw)[0] != MAGIC:
             raise InvalidBtf(".BTF.ext is cut off or has no magic number")
         header = self.word(4)
@@ -82,9 +82,9 @@ class Extension:
 
     def _table(
         self, at: int, size: int, types: tuple[int, ...], strings: tuple[int, ...]
-    ) -> list[int]:
-        """Read a table; tell where its records begin."""
-        records: list[int] = []
+    ) -> list[tuple[int, int]]:
+        """Read a table; tell where the names of its sections and its records begin."""
+        records: list[tuple[int, int]] = []
         if not size:
             return records
         step, end = self.word(at), at + size
@@ -92,15 +92,15 @@ class Extension:
         if step < 8 or end > len(self.data):
             raise InvalidBtf("a table of .BTF.ext is cut off")
         while at < end:
-            self.strings.append(at)  # the section's name
-            count = self.word(at + 4)
+            name, count = at, self.word(at + 4)
+            self.strings.append(name)
             at += 8
             if at + count * step > end:
                 raise InvalidBtf("a table of .BTF.ext is cut off")
             for record in range(at, at + count * step, step):
                 self.types += [record + offset for offset in types]
                 self.strings += [record + offset for offset in strings]
-                records.append(record)
+                records.append((name, record))
             at += count * step
         return records
 

@@ -5,7 +5,7 @@ Source: libbpf's relo_core.c, ``enum bpf_core_relo_kind`` in include/uapi/linux/
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -36,8 +36,17 @@ class Relocation:
     path: tuple[int, ...]  # indexes: the first into the type itself, as of an array
 
 
-def relocations(data: bytes) -> tuple[Btf | None, list[Relocation]]:
-    """Read an object's CO-RE relocations, each question once; and its BTF, if it has any.
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A relocation, and the instruction that it is for."""
+
+    section: str
+    offset: int  # bytes into the section
+    asked: Relocation
+
+
+def questions(data: bytes) -> tuple[Btf | None, list[Question]]:
+    """Read an object's CO-RE relocations with their places; and its BTF, if it has any.
 
     Raises:
         InvalidObject, InvalidBtf: it is damaged.
@@ -50,13 +59,22 @@ def relocations(data: bytes) -> tuple[Btf | None, list[Relocation]]:
     if ext is None or not ext.data:
         return btf, []
     extension = Extension(btf.order, ext.data)
-    found: dict[tuple[int, int, int], None] = {}  # each once, in their order
-    for at in extension.relocations:
-        type_id, path, kind = (extension.word(at + step) for step in (4, 8, 12))
-        found[kind, type_id, path] = None
-    return btf, [
-        Relocation(kind, type_id, _indexes(btf.string(path))) for kind, type_id, path in found
-    ]
+    found = []
+    for name, at in extension.relocations:
+        offset, type_id, path, kind = (extension.word(at + step) for step in (0, 4, 8, 12))
+        asked = Relocation(kind, type_id, _indexes(btf.string(path)))
+        found.append(Question(btf.name(extension.word(name)), offset, asked))
+    return btf, found
+
+
+def relocations(data: bytes) -> tuple[Btf | None, list[Relocation]]:
+    """Read an object's CO-RE relocations, each once, in their order; and its BTF, if it has any.
+
+    Raises:
+        InvalidObject, InvalidBtf: it is damaged.
+    """
+    btf, found = questions(data)
+    return btf, list(dict.fromkeys(one.asked for one in found))
 
 
 def _indexes(text: str) -> tuple[int, ...]:
@@ -117,10 +135,25 @@ def same_kind(one: int, other: int) -> bool:
     return one == other or (one in _ENUMS and other in _ENUMS)
 
 
-def find_field(local: Btf, asked: Relocation, kernel: Btf, candidate: int) -> Sequence[Step] | None:
-    """Follow a relocation's way by the names of the members; None where the kernel lacks one.
+def find_field(
+    local: Btf,
+    asked: Relocation,
+    kernel: Btf,
+    candidate: int,
+    fits: Callable[[int, int], bool] | None = None,
+) -> Sequence[Step] | None:
+    """Follow a relocation's way by the names of the members: as ``bpf_core_spec_match``.
 
-    Whether the member found has a type that will do is left to libbpf.
+    Args:
+        local: the object's types.
+        asked: for a field.
+        kernel: the types to search.
+        candidate: where to begin among them.
+        fits: whether the kernel's type of a member may stand for the object's (their ids, the
+            object's first); if None, that is left to libbpf.
+
+    Returns:
+        the members on the way; None where the kernel lacks one.
     """
     steps: list[Step] = []
     mine, theirs = asked.type_id, candidate
@@ -128,7 +161,7 @@ def find_field(local: Btf, asked: Relocation, kernel: Btf, candidate: int) -> Se
         mine, theirs = local.strip(mine), kernel.strip(theirs)
         one, other = local[mine], kernel[theirs]
         if isinstance(one, t.Array):
-            if not isinstance(other, t.Array):
+            if not isinstance(other, t.Array) or 0 < other.count <= index:  # 0: a flexible one
                 return None
             mine, theirs = one.element, other.element
             continue
@@ -146,6 +179,8 @@ def find_field(local: Btf, asked: Relocation, kernel: Btf, candidate: int) -> Se
         found = kernel[struct]
         assert isinstance(found, t.Struct)
         theirs = found.members[at].type
+        if fits and not fits(mine, theirs):
+            return None
     return steps
 
 

@@ -9,13 +9,11 @@ the instruction, and the verifier refuses it only where it can be reached.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ebpm.btf import core
 from ebpm.btf import types as t
-from ebpm.btf.canonical import Extension
-from ebpm.btf.elf import read_elf
 from ebpm.btf.parse import Btf
 from ebpm.errors import InvalidBtf
 
@@ -24,19 +22,9 @@ EXISTENCE = (FIELD_EXISTS, core.TYPE_EXISTS, core.ENUMERATORS[0])
 """Kinds that ask whether something is there: "no" is an answer."""
 _ZERO = (*EXISTENCE, core.TYPE_SIZE, core.TYPE_ID_TARGET, core.TYPE_MATCHES)
 """Kinds that are answered with 0 where there is no match (``bpf_core_calc_type_relo``)."""
-_HEADER_WITH_RELOCATIONS, _RELOCATIONS_AT = 32, 24
 _DEPTH = 32
 _ENUMS = (t.KIND_ENUM, t.KIND_ENUM64)
 _ALWAYS = (*_ENUMS, t.KIND_STRUCT, t.KIND_UNION, t.KIND_FWD)
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """A relocation, and the instruction that it is for."""
-
-    section: str
-    offset: int  # bytes into the section
-    asked: core.Relocation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,40 +49,6 @@ class Verdict:
     def fits(self) -> bool:
         """Whether nothing is lacking that the object relies on."""
         return all(miss.guarded for miss in self.misses)
-
-
-def questions(data: bytes) -> tuple[Btf | None, list[Question]]:
-    """Read an object's relocations with their places.
-
-    Raises:
-        InvalidObject, InvalidBtf: it is damaged.
-    """
-    elf = read_elf(data)
-    types, ext = elf.section(".BTF"), elf.section(".BTF.ext")
-    if types is None or not types.data:
-        return None, []
-    btf = Btf(types.data)
-    found: list[Question] = []
-    if ext is not None and ext.data:
-        extension = Extension(btf.order, ext.data)  # which has checked the table
-        header = extension.word(4)
-        if header >= _HEADER_WITH_RELOCATIONS and extension.word(_RELOCATIONS_AT + 4):
-            found = list(_walk(btf, extension, header))
-    return btf, found
-
-
-def _walk(btf: Btf, extension: Extension, header: int) -> Iterator[Question]:
-    at = header + extension.word(_RELOCATIONS_AT)
-    end = at + extension.word(_RELOCATIONS_AT + 4)
-    step, at = extension.word(at), at + 4
-    while at < end:
-        section, count = btf.name(extension.word(at)), extension.word(at + 4)
-        at += 8
-        for place in range(at, at + count * step, step):
-            offset, type_id, path, kind = (extension.word(place + 4 * n) for n in range(4))
-            indexes = tuple(int(part) for part in btf.string(path).split(":"))
-            yield Question(section, offset, core.Relocation(kind, type_id, indexes))
-        at += count * step
 
 
 class Kernel:
@@ -130,7 +84,7 @@ def compare(data: bytes, kernel: Kernel) -> Verdict:
     Raises:
         InvalidObject, InvalidBtf: the object or the BTF is damaged.
     """
-    local, asked = questions(data)
+    local, asked = core.questions(data)
     if local is None:
         return Verdict(asked=0, misses=(), unjudged=())
     kernel.look_up({_essential_name(local, one.asked) for one in asked} - {""})
@@ -184,7 +138,13 @@ def _matches(local: Btf, asked: core.Relocation, kernel: Kernel) -> bool | None:
     name, kind = _essential_name(local, asked), local.kind(asked.type_id)
     alike = [one for one in kernel.named(name) if core.same_kind(kind, kernel.btf.kind(one))]
     if asked.kind in core.FIELDS:
-        return any(_match_field(local, asked, kernel.btf, one) for one in alike)
+
+        def fits(mine: int, theirs: int) -> bool:
+            return _fields_compatible(local, mine, kernel.btf, theirs)
+
+        return any(
+            core.find_field(local, asked, kernel.btf, one, fits) is not None for one in alike
+        )
     if asked.kind in core.ENUMERATORS:
         return any(_match_enumerator(local, asked, kernel.btf, one) for one in alike)
     if asked.kind == core.TYPE_MATCHES:
@@ -200,48 +160,6 @@ def _match_enumerator(local: Btf, asked: core.Relocation, kernel: Btf, candidate
         raise InvalidBtf("a CO-RE relocation asks for an enumerator that its type does not have")
     name = core.essential(mine.values[asked.path[0]][0])
     return any(core.essential(label) == name for label, _ in theirs.values)
-
-
-def _match_field(local: Btf, asked: core.Relocation, kernel: Btf, candidate: int) -> bool:
-    """Follow the way to a member: as ``bpf_core_spec_match``."""
-    mine, theirs = local.strip(asked.type_id), candidate
-    for index in asked.path[1:]:
-        mine, theirs = local.strip(mine), kernel.strip(theirs)
-        one, other = local[mine], kernel[theirs]
-        if isinstance(one, t.Array):
-            if not isinstance(other, t.Array):
-                return False
-            flexible = other.count == 0
-            if not flexible and index >= other.count:
-                return False
-            mine, theirs = one.element, other.element
-            continue
-        if not isinstance(one, t.Struct) or index >= len(one.members):
-            raise InvalidBtf("a CO-RE relocation asks for a member that the object does not know")
-        member = one.members[index]
-        mine = member.type
-        if not member.name:
-            continue  # the kernel may have it elsewhere: the next name is searched from here
-        found = _member(kernel, theirs, member.name, _DEPTH)
-        if found is None or not _fields_compatible(local, mine, kernel, found):
-            return False
-        theirs = found
-    return True
-
-
-def _member(kernel: Btf, type_id: int, name: str, depth: int) -> int | None:
-    """Find the type of a member, in the anonymous ones too."""
-    found = kernel[kernel.strip(type_id)]
-    if not depth or not isinstance(found, t.Struct):
-        return None
-    for member in found.members:
-        if member.name == name:
-            return member.type
-        if not member.name:
-            inner = _member(kernel, member.type, name, depth - 1)
-            if inner is not None:
-                return inner
-    return None
 
 
 def _fields_compatible(local: Btf, mine: int, kernel: Btf, theirs: int) -> bool:

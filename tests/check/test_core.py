@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from ebpm.api import Workspace
+from ebpm.btf.core import questions
 from ebpm.btf.parse import Btf
-from ebpm.check.core import Kernel, Verdict, compare, questions
+from ebpm.check.core import Kernel, Verdict, compare
 from ebpm.cli.check import dry_load
-from ebpm.errors import EbpmError
+from ebpm.errors import EbpmError, InvalidBtf
 from ebpm.runtime.planner import make_plan
 
 pytestmark = pytest.mark.needs("compiler", "bpf")
@@ -74,3 +76,13 @@ def test_relocations_are_told_with_their_places(kernel: Kernel) -> None:
 
 def test_an_object_without_relocations_fits() -> None:
     assert Verdict(asked=0, misses=(), unjudged=()).fits
+
+
+def test_a_damaged_way_to_a_member_is_an_error_of_the_object(kernel: Kernel) -> None:
+    package = Workspace().build(SOURCE, architectures=["amd64"], cflags=["-DCASE=0"]).package
+    data = package.objects[0].data
+    way = re.search(rb"\x00\d+:\d+\x00", data)
+    assert way
+    damaged = data[: way.start() + 1] + b"x" + data[way.start() + 2 :]
+    with pytest.raises(InvalidBtf, match="no way to a member"):
+        compare(damaged, kernel)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import gc
 import time
 
-from ebpm import api
+from ebpm import kept
 from ebpm.btf import layout as kinds
 from ebpm.cli.options import RUN_OPTIONS, parse
 from ebpm.cli.report import interrupted, note, report, warn, write
 from ebpm.cli.signals import SignalWatch, Stalled
 from ebpm.cli.sinks import Outlet, open_output
 from ebpm.config import Config
-from ebpm.errors import EbpmError, UsageError
+from ebpm.errors import EbpmError, IntegrityError, UsageError
 from ebpm.output.escape import escape
 from ebpm.output.stream import OutputClosed, Stream
 from ebpm.runtime.params import assigned, help_text, parse_arguments
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ebpm.output.sink import Sink
     from ebpm.plainjson import Json
     from ebpm.runtime.plan import Plan
+    from ebpm.target import Target
 
 DEFAULT_VERSION = "0.1.0"  # what eunomia-bpf's tools say that do not say any
 _PID_VARIABLES = (
@@ -66,10 +67,7 @@ def _run(arguments: list[str]) -> int:
     config.offline = config.offline or bool(options["offline"])
     if options["plain_http"] and parsed.host:
         config.plain_http.append(parsed.host)
-    workspace = api.Workspace(config, warn=warn)
-    workspace.form, workspace.no_cache = options["type"], bool(options["no_cache"])
-    refresh = options["pull"] == "always"
-    plan, data, btf = workspace.prepare(parsed, refresh=refresh, btf=options["btf"])
+    plan, data, btf = _ready(config, parsed, options) or _prepare(config, parsed, options)
     tool = parse_arguments(plan, words)
     if tool.help:
         return _print("".join(f"{escape(line)}\n" for line in help_text(plan).splitlines()))
@@ -83,6 +81,29 @@ def _run(arguments: list[str]) -> int:
     return _Run(config, options, plan, data, btf).run(
         values, command, verbose=bool(options["verbose"] or tool.verbose)
     )
+
+
+def _ready(
+    config: Config, target: Target, options: dict[str, Any]
+) -> tuple[Plan, bytes, None] | None:
+    """Take what an earlier run left; None where there is more to do than that."""
+    if options["pull"] == "always" or options["btf"] or config.btf:
+        return None
+    try:
+        found = kept.find_plan(config, kept.locked(config, target))
+    except IntegrityError:
+        return None  # the workspace knows what to do about it
+    return (*found, None) if found else None
+
+
+def _prepare(
+    config: Config, target: Target, options: dict[str, Any]
+) -> tuple[Plan, bytes, str | None]:
+    from ebpm.api import Workspace
+
+    workspace = Workspace(config, warn=warn)
+    workspace.form, workspace.no_cache = options["type"], bool(options["no_cache"])
+    return workspace.prepare(target, refresh=options["pull"] == "always", btf=options["btf"])
 
 
 def _print(text: str) -> int:
@@ -126,7 +147,7 @@ class _Run:
                 child, sink = self._child(command, values, sink)
             show = write if verbose else None
             given = self.btf is not None
-            types = None if given else api.Workspace(self.config).types_for(self.plan, self.data)
+            types = None if given else kept.types_for(self.config, self.plan, self.data)
             with Session(
                 self.plan,
                 self.data,

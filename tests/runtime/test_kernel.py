@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from ebpm.api import Workspace
+from ebpm.config import Config
+from ebpm.kept import types_for
 from ebpm.package.files import read_package
 from ebpm.package.model import Package
 from ebpm.runtime import kernel
@@ -102,7 +103,7 @@ def test_what_would_not_help_is_not_made(tools: Tools, program: Callable[[str], 
     assert plan.trims  # type: ignore[attr-defined]
     other, data = plan_of(program("moves"))
     assert not other.trims  # type: ignore[attr-defined]
-    assert Workspace().types_for(other, data) is None  # type: ignore[arg-type]
+    assert types_for(Config(), other, data) is None  # type: ignore[arg-type]
 
 
 @pytest.mark.needs("bpf", "compiler")
@@ -112,7 +113,7 @@ def test_a_cache_that_cannot_be_written_costs_no_trimming(
     monkeypatch.setenv("EBPM_CACHE", "/proc/nowhere")
     monkeypatch.setattr(kernel, "trimmed_types", lambda _: pytest.fail("it was trimmed in vain"))
     plan, data = plan_of(read_package(tools("opensnoop") / "package.json"))
-    assert Workspace().types_for(plan, data) is None  # type: ignore[arg-type]
+    assert types_for(Config(), plan, data) is None  # type: ignore[arg-type]
 
 
 @pytest.mark.needs("bpf", "compiler")

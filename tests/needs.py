@@ -162,6 +162,13 @@ def _memory_cgroup() -> str | None:
     return None if present else "cgroup v1's memory controller is not mounted"
 
 
+def _cgroup2() -> str | None:
+    if reason := _root():
+        return reason
+    mounts = Path("/proc/self/mounts").read_text().splitlines()
+    return None if any(" cgroup2 " in line for line in mounts) else "cgroup2 is not mounted"
+
+
 PARTS: dict[str, Callable[[], str | None]] = {
     "root": _root,
     "bpf": _bpf,
@@ -174,6 +181,7 @@ PARTS: dict[str, Callable[[], str | None]] = {
     "netns": _netns,
     "docker-registry": _program("docker-registry", "docker-registry"),
     "git": _git,
+    "cgroup2": _cgroup2,
     "memory-cgroup": _memory_cgroup,
     "skopeo": _program("skopeo", "skopeo"),
     "axe": _axe,

@@ -51,6 +51,7 @@ SCALARS = st.one_of(
     ),
     st.builds(lambda size: Layout(kinds.STRING, "", size), st.integers(1, 20)),
     st.just(Layout(kinds.ADDRESS, "ebpm_ip", 16)),
+    st.just(Layout(kinds.CGROUP, "ebpm_cgroup", 8)),
 )
 
 
@@ -90,7 +91,7 @@ def values(layout: Layout, bits: int = 0) -> st.SearchStrategy[Any]:
     """Draw what a layout can hold, in the form in which it is decoded."""
     if layout.kind == kinds.BOOL:
         return st.booleans()
-    if layout.kind in (kinds.INT, kinds.ENUM, kinds.POINTER):
+    if layout.kind in (kinds.INT, kinds.ENUM, kinds.POINTER, kinds.CGROUP):
         width = bits or layout.size * 8
         low = -(1 << (width - 1)) if layout.signed else 0
         return st.integers(low, low + (1 << width) - 1)

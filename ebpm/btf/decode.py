@@ -84,7 +84,7 @@ def _scalar_reader(layout: Layout) -> Reader:
     code = None
     if layout.kind == kinds.FLOAT:
         code = _FLOATS.get(size)
-    elif layout.kind in (kinds.INT, kinds.POINTER) and size in _FORMATS:
+    elif layout.kind in (kinds.INT, kinds.POINTER, kinds.CGROUP) and size in _FORMATS:
         code = _FORMATS[size] if signed else _FORMATS[size].upper()
     if code:
         unpack = struct.Struct(f"={code}").unpack_from

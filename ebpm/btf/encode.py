@@ -34,7 +34,7 @@ def encode(layout: Layout, value: Json, before: bytes | None = None) -> bytes:
         ValueError: the value does not fit the type; the text says what would.
     """
     old = before if before is not None and len(before) == layout.size else bytes(layout.size)
-    if layout.kind in (kinds.INT, kinds.BOOL, kinds.ENUM, kinds.POINTER):
+    if layout.kind in (kinds.INT, kinds.BOOL, kinds.ENUM, kinds.POINTER, kinds.CGROUP):
         return _integer(layout, value, layout.size * 8)
     if layout.kind == kinds.FLOAT:
         return _float(layout, value)

@@ -17,6 +17,9 @@ ARRAY, STRING, STRUCT, UNION, OPAQUE = "array", "string", "struct", "union", "op
 ADDRESS = "address"
 """An IP address of 16 bytes, IPv4 behind ::ffff: ``struct ebpm_ip`` of <ebpm/net.h>."""
 
+CGROUP = "cgroup"
+"""The ID of a control group, given as its path: ``struct ebpm_cgroup`` of <ebpm/cgroup.h>."""
+
 
 class Member:
     """A member of a struct or union."""

@@ -9,7 +9,10 @@ from ebpm.btf.parse import Btf
 from ebpm.errors import InvalidBtf
 
 _DEPTH_LIMIT = 32
-_ADDRESS = "ebpm_ip"  # of our header <ebpm/net.h>; says by its name what its bytes mean
+_MEANINGS = {  # of our headers: structs whose name says what their bytes mean, with their sizes
+    "ebpm_ip": (kinds.ADDRESS, 16),
+    "ebpm_cgroup": (kinds.CGROUP, 8),
+}
 _PARTS_LIMIT = 20_000  # a type of a few lines may name more parts than memory holds
 
 
@@ -50,8 +53,9 @@ class _Builder:
         if isinstance(found, t.Array):
             return self._array(found, alias, depth)
         if isinstance(found, t.Struct):
-            if found.name == _ADDRESS and found.size == 16:
-                return Layout(kinds.ADDRESS, found.name, found.size)
+            meaning, size = _MEANINGS.get(found.name, ("", 0))
+            if meaning and found.size == size:
+                return Layout(meaning, found.name, size)
             members = tuple(self._member(found, member, depth) for member in found.members)
             kind = kinds.UNION if found.union else kinds.STRUCT
             return Layout(kind, found.name or alias, found.size, members=members)

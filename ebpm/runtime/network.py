@@ -6,6 +6,7 @@ import errno
 import os
 
 from ebpm.errors import HookNotFound, InterfaceNotFound, InvalidParameter
+from ebpm.runtime.cgroup import open_cgroup
 from ebpm.runtime.libbpf.binding import LibbpfError
 
 TYPE_CHECKING = False
@@ -137,32 +138,17 @@ def attach_cgroup(program: Program, one: ProgramPlan) -> Sequence[Attachment]:
             f"program {one.name!r} at {one.section} attaches to a cgroup, and none is named",
             hint=f"--attach {one.name}=cgroup=PATH, a folder of cgroup2",
         )
-    path = os.path.join(cgroup_root(), path)
     kind = program.attach_type
     if "direction" in one.options:
         kind = _CGROUP_SKB[str(one.options["direction"])]
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError as error:
-        raise HookNotFound(f"there is no cgroup {path}: {error.strerror}") from None
+        fd = open_cgroup(path)
+    except ValueError as error:
+        raise HookNotFound(str(error)) from None
     try:
         return [program.attach_link(fd, kind, 0)]
-    except LibbpfError as error:
-        if error.errno != errno.EBADF:
-            raise
-        raise HookNotFound(f"{path} is no folder of cgroup2") from None
     finally:
         os.close(fd)
-
-
-def cgroup_root() -> str:
-    """Find where cgroup2 is mounted."""
-    try:
-        with open("/proc/self/mounts", encoding="utf-8", errors="replace") as file:
-            found = [line.split() for line in file]
-    except OSError:
-        found = []
-    return next((words[1] for words in found if words[2] == "cgroup2"), "/sys/fs/cgroup")
 
 
 def attach_netns(program: Program, one: ProgramPlan) -> Sequence[Attachment]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from ebpm.btf import layout as kinds
 from ebpm.btf.encode import encode
 from ebpm.errors import FeatureMissing, InvalidParameter, LoadFailed
 from ebpm.runtime.libbpf.binding import DEBUG, WARN, BpfObject, Libbpf, LibbpfError
@@ -93,6 +94,10 @@ def set_variables(bpf: BpfObject, plan: Plan, values: Mapping[str, Json]) -> Non
             raise LoadFailed(f"the object of {plan.name} has no section {variable.section}")
         before = memory.read(variable.offset, variable.layout.size)
         try:
+            if variable.layout.kind == kinds.CGROUP:
+                from ebpm.runtime.cgroup import stored
+
+                value = stored(value)
             memory.write(variable.offset, encode(variable.layout, value, before))
         except ValueError as error:
             raise InvalidParameter(f"{variable.name}: {error}") from None
@@ -135,13 +140,17 @@ def size_maps(bpf: BpfObject, plan: Plan) -> None:
             _map(bpf, plan, one.name).resize(one.max_entries)
 
 
-def fill_maps(bpf: BpfObject, plan: Plan) -> None:
-    """Put in the entries of the plan, after the load.
+def fill_maps(bpf: BpfObject, plan: Plan, given: Mapping[str, Json]) -> None:
+    """Put in the entries of the plan, and the cgroup that an option names, after the load.
 
     Raises:
-        InvalidParameter: there are more values than CPUs.
+        InvalidParameter: there are more values than CPUs, or the cgroup is gone.
         LoadFailed: the kernel does not take an entry.
     """
+    if any(one.layout.kind == kinds.CGROUP for one in plan.variables):
+        from ebpm.runtime.cgroup import fill_array
+
+        fill_array(bpf, plan, given)
     for one in plan.maps:
         if not one.entries:
             continue

@@ -73,8 +73,12 @@ def assigned(plan: Plan, pairs: list[tuple[str, str]]) -> dict[str, Json]:
 def _read(variable: VariablePlan, text: str, option: str) -> Json:
     """Read a variable's value, and see whether it fits."""
     try:
-        value = value_of(variable.layout, text)
-        encode(variable.layout, value)
+        value = held = value_of(variable.layout, text)
+        if variable.layout.kind == kinds.CGROUP:
+            from ebpm.runtime.cgroup import stored
+
+            held = stored(value)
+        encode(variable.layout, held)
     except ValueError as error:
         raise InvalidParameter(
             f"{option}: {error}, for variable {variable.name} of type {variable.type}"
@@ -172,7 +176,7 @@ def value_of(layout: Layout, text: str) -> Json:
     Raises:
         ValueError: it is not a value of this kind.
     """
-    if layout.kind in (kinds.STRING, kinds.ADDRESS):
+    if layout.kind in (kinds.STRING, kinds.ADDRESS, kinds.CGROUP):
         return text
     if layout.kind == kinds.BOOL:
         if text.lower() in _TRUE + _FALSE:

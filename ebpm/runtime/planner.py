@@ -160,7 +160,8 @@ def _default(fact: VariableFact, layout: Layout, value: Any) -> Any:  # noqa: AN
             value = value_of(layout, value)
         elif layout.kind == kinds.STRING and type(value) in (int, float):
             value = str(value)
-        encode(layout, value)
+        if layout.kind != kinds.CGROUP or not isinstance(value, str):  # a path: the run resolves it
+            encode(layout, value)
     except ValueError as error:
         raise InvalidPackage(
             f"variable {fact.name!r} of type {fact.type} has a value that it cannot hold: {error}",

@@ -127,7 +127,7 @@ class Session:
                 move_programs(self._object, self.plan, choice.programs, self.log)
                 prepared = Preparation(self._object, self.plan, choice)
                 load(self._object, self.plan, self.log)
-                fill_maps(self._object, self.plan)
+                fill_maps(self._object, self.plan, values)
                 self._open_readers()
                 self._open_samplers()
                 self._attachments = attach(self._object, self.plan, self.log, choice.programs)

@@ -22,7 +22,7 @@ from typing import Any
 
 from ebpm.errors import EbpmError
 from ebpm.runtime import netlink
-from ebpm.runtime.network import cgroup_root
+from ebpm.runtime.cgroup import cgroup_root
 from ebpm.runtime.plan import Plan
 from ebpm.runtime.session import Session
 from tests.kernel.cases import CASES, Case

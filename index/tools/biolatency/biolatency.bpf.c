@@ -4,6 +4,7 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 #include <ebpm/block.h>
+#include <ebpm/cgroup.h>
 #include <ebpm/hist.h>
 #include "biolatency.h"
 
@@ -16,6 +17,9 @@ const volatile bool milliseconds = false;
 /// @description Disk to trace, as nvme0n1; an empty one traces all
 /// @cmdarg {"short": "d"}
 const volatile char disk[32] __attribute__((aligned(8))) = "";
+/// @description Cgroup to trace, with those below it; an empty one traces all
+/// @cmdarg {"short": "c"}
+const volatile struct ebpm_cgroup cgroup = {};
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -40,7 +44,7 @@ int request_issued(struct bpf_raw_tracepoint_args *ctx)
 	struct request *request = issued_request(ctx);
 	__u64 now = bpf_ktime_get_ns();
 
-	if (!of_disk(request, disk))
+	if (!of_disk(request, disk) || !in_cgroup(&cgroup))
 		return 0;
 	bpf_map_update_elem(&issued, &request, &now, BPF_ANY);
 	return 0;

@@ -4,11 +4,15 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 #include <ebpm/block.h>
+#include <ebpm/cgroup.h>
 #include "biosnoop.h"
 
 /// @description Disk to trace, as nvme0n1; an empty one traces all
 /// @cmdarg {"short": "d"}
 const volatile char disk[32] __attribute__((aligned(8))) = "";
+/// @description Cgroup to trace, with those below it; an empty one traces all
+/// @cmdarg {"short": "c"}
+const volatile struct ebpm_cgroup cgroup = {};
 
 /// @lost
 __u64 lost_events = 0;
@@ -38,7 +42,7 @@ int request_issued(struct bpf_raw_tracepoint_args *ctx)
 	struct request *request = issued_request(ctx);
 	struct start start = {};
 
-	if (!of_disk(request, disk))
+	if (!of_disk(request, disk) || !in_cgroup(&cgroup))
 		return 0;
 	start.at = bpf_ktime_get_ns();
 	start.pid = bpf_get_current_pid_tgid() >> 32;

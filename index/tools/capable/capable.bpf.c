@@ -5,11 +5,15 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
+#include <ebpm/cgroup.h>
 #include "capable.h"
 
 /// @description Process ID to trace; 0 traces all
 /// @cmdarg {"short": "p"}
 const volatile int pid = 0;
+/// @description Cgroup to trace, with those below it; an empty one traces all
+/// @cmdarg {"short": "c"}
+const volatile struct ebpm_cgroup cgroup = {};
 /// @description Report only capabilities that a process lacks
 /// @cmdarg {"short": "l"}
 const volatile bool lacking = false;
@@ -27,7 +31,7 @@ static int report(int capability, int ret)
 	__u32 process = bpf_get_current_pid_tgid() >> 32;
 	struct event *event;
 
-	if ((pid && process != pid) || (lacking && !ret))
+	if ((pid && process != pid) || (lacking && !ret) || !in_cgroup(&cgroup))
 		return 0;
 	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
 	if (!event) {

@@ -3,6 +3,7 @@
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
+#include <ebpm/cgroup.h>
 #include <ebpm/hist.h>
 #include <ebpm/task.h>
 #include "cpudist.h"
@@ -10,6 +11,9 @@
 /// @description Process ID to trace; 0 traces all
 /// @cmdarg {"short": "p"}
 const volatile int pid = 0;
+/// @description Cgroup to trace, with those below it; an empty one traces all
+/// @cmdarg {"short": "c"}
+const volatile struct ebpm_cgroup cgroup = {};
 /// @description A histogram for each process
 /// @cmdarg {"short": "P"}
 const volatile bool per_process = false;
@@ -44,7 +48,7 @@ static void begin(struct task_struct *task, __u64 now)
 {
 	__u32 tid = BPF_CORE_READ(task, pid);
 
-	if (tid && (!pid || BPF_CORE_READ(task, tgid) == pid))
+	if (tid && (!pid || BPF_CORE_READ(task, tgid) == pid) && task_in_cgroup(task, &cgroup))
 		bpf_map_update_elem(&since, &tid, &now, BPF_ANY);
 }
 

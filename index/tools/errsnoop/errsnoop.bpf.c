@@ -3,11 +3,15 @@
 #include "vmlinux.h"
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
+#include <ebpm/cgroup.h>
 #include "errsnoop.h"
 
 /// @description Process ID to trace; 0 traces all
 /// @cmdarg {"short": "p"}
 const volatile int pid = 0;
+/// @description Cgroup to trace, with those below it; an empty one traces all
+/// @cmdarg {"short": "c"}
+const volatile struct ebpm_cgroup cgroup = {};
 /// @description The only error to report; 0 reports all
 /// @cmdarg {"short": "e"}
 const volatile int error = 0;
@@ -28,7 +32,7 @@ int syscall_left(struct trace_event_raw_sys_exit *ctx)
 
 	if (ctx->ret >= 0 || ctx->ret < -4095 || (pid && process != pid))
 		return 0;
-	if (error && ctx->ret != -error)
+	if ((error && ctx->ret != -error) || !in_cgroup(&cgroup))
 		return 0;
 	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
 	if (!event) {

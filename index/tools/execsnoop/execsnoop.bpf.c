@@ -4,6 +4,7 @@
 #include "vmlinux.h"
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
+#include <ebpm/cgroup.h>
 #include <ebpm/name.h>
 #include "execsnoop.h"
 
@@ -15,6 +16,9 @@ const volatile int pid_target = 0;
 /// @description User ID to trace; -1 traces all
 /// @cmdarg {"short": "u"}
 const volatile int uid_target = -1;
+/// @description Cgroup to trace, with those below it; an empty one traces all
+/// @cmdarg {"short": "c"}
+const volatile struct ebpm_cgroup cgroup = {};
 /// @description Text in the command to trace; an empty one traces all
 /// @cmdarg {"short": "n"}
 const volatile char name[16] __attribute__((aligned(8))) = "";
@@ -40,7 +44,7 @@ int handle_exec(void *ctx)
 		return 0;
 	if (uid_target != -1 && uid != uid_target)
 		return 0;
-	if (!comm_contains(name))
+	if (!comm_contains(name) || !in_cgroup(&cgroup))
 		return 0;
 	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
 	if (!event) {

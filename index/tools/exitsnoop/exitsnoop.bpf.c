@@ -3,11 +3,15 @@
 #include "vmlinux.h"
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
+#include <ebpm/cgroup.h>
 #include "exitsnoop.h"
 
 /// @description Process ID to trace; 0 traces all
 /// @cmdarg {"short": "p"}
 const volatile int pid = 0;
+/// @description Cgroup to trace, with those below it; an empty one traces all
+/// @cmdarg {"short": "c"}
+const volatile struct ebpm_cgroup cgroup = {};
 /// @description Report only processes that ended with an error or by a signal
 /// @cmdarg {"short": "x"}
 const volatile bool failed = false;
@@ -32,7 +36,7 @@ int process_exit(void *ctx)
 	int code = BPF_CORE_READ(task, exit_code);
 	struct event *event;
 
-	if (pid && process != pid)
+	if ((pid && process != pid) || !in_cgroup(&cgroup))
 		return 0;
 	if (!threaded && process != thread)
 		return 0;

@@ -4,6 +4,7 @@
 #include "vmlinux.h"
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
+#include <ebpm/cgroup.h>
 #include <ebpm/file.h>
 #include <ebpm/hist.h>
 #include "filetop.h"
@@ -14,6 +15,9 @@
 /// @description Process ID to trace; 0 traces all
 /// @cmdarg {"short": "p"}
 const volatile int pid = 0;
+/// @description Cgroup to trace, with those below it; an empty one traces all
+/// @cmdarg {"short": "c"}
+const volatile struct ebpm_cgroup cgroup = {};
 /// @description Count pipes, sockets and devices as well
 /// @cmdarg {"short": "a"}
 const volatile bool all_files = false;
@@ -46,7 +50,7 @@ static int enter(__u32 fd, __u32 kind)
 	struct call call = {.fd = fd, .kind = kind};
 	__u32 tid = id;
 
-	if (!pid || id >> 32 == pid)
+	if ((!pid || id >> 32 == pid) && in_cgroup(&cgroup))
 		bpf_map_update_elem(&calls, &tid, &call, BPF_ANY);
 	return 0;
 }

@@ -4,12 +4,15 @@
 #include "vmlinux.h"
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
+#include <ebpm/cgroup.h>
 #include <ebpm/file.h>
 #include "fsslower.h"
 
 /// @description Process ID to trace; 0 traces all
 /// @cmdarg {"short": "p"}
 const volatile int pid = 0;
+/// @description Cgroup to trace, with those below it; an empty one traces all
+const volatile struct ebpm_cgroup cgroup = {};
 /// @description Least time to report, milliseconds; 0 reports all
 /// @cmdarg {"short": "m"}
 const volatile unsigned int min_ms = 10;
@@ -41,7 +44,7 @@ static int enter(__u32 fd, __u32 kind)
 	struct call call = {.started = bpf_ktime_get_ns(), .fd = fd, .kind = kind};
 	__u32 tid = id;
 
-	if (!pid || id >> 32 == pid)
+	if ((!pid || id >> 32 == pid) && in_cgroup(&cgroup))
 		bpf_map_update_elem(&calls, &tid, &call, BPF_ANY);
 	return 0;
 }

@@ -3,12 +3,16 @@
 #include "vmlinux.h"
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
+#include <ebpm/cgroup.h>
 #include <ebpm/hist.h>
 #include "hardirqs.h"
 
 /// @description Report nanoseconds instead of microseconds
 /// @cmdarg {"short": "N"}
 const volatile bool nanoseconds = false;
+/// @description Cgroup to trace, with those below it; an empty one traces all
+/// @cmdarg {"short": "c"}
+const volatile struct ebpm_cgroup cgroup = {};
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -34,7 +38,7 @@ int handler_entered(void *ctx)
 	__u32 first = 0;
 
 	since = bpf_map_lookup_elem(&entered, &first);
-	if (since)
+	if (since && in_cgroup(&cgroup))
 		*since = now;
 	return 0;
 }

@@ -5,6 +5,7 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
+#include <ebpm/cgroup.h>
 #include <ebpm/hist.h>
 #include <ebpm/task.h>
 #include "offcputime.h"
@@ -18,6 +19,9 @@ const volatile int pid = 0;
 /// @description Thread ID to trace; 0 traces all
 /// @cmdarg {"short": "t"}
 const volatile int tid = 0;
+/// @description Cgroup to trace, with those below it; an empty one traces all
+/// @cmdarg {"short": "c"}
+const volatile struct ebpm_cgroup cgroup = {};
 /// @description Least time to count, microseconds
 /// @cmdarg {"short": "m"}
 const volatile unsigned long long min_us = 1;
@@ -79,7 +83,8 @@ int BPF_PROG(switched, bool preempt, struct task_struct *prev, struct task_struc
 	struct waits *waits;
 
 	if (thread && !(of_kernel ? user_threads : kernel_threads) &&
-	    (state == -1 || task_state(prev) == state) && (!pid || process == pid) && (!tid || thread == tid)) {
+	    (state == -1 || task_state(prev) == state) && (!pid || process == pid) && (!tid || thread == tid) &&
+	    in_cgroup(&cgroup)) { /* prev is still the current task */
 		leaving.place.pid = process;
 		leaving.place.kern_stack_id = -1;
 		leaving.place.user_stack_id = -1;

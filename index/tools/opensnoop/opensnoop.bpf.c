@@ -2,6 +2,7 @@
 // Files as they are opened: open(2), openat(2) and openat2(2).
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
+#include <ebpm/cgroup.h>
 #include <ebpm/name.h>
 #include "opensnoop.h"
 
@@ -16,6 +17,9 @@ const volatile int tgid_target = 0;
 /// @description User ID to trace; -1 traces all
 /// @cmdarg {"short": "u"}
 const volatile int uid_target = -1;
+/// @description Cgroup to trace, with those below it; an empty one traces all
+/// @cmdarg {"short": "c"}
+const volatile struct ebpm_cgroup cgroup = {};
 /// @cmdarg {"default": false, "short": "x", "long": "failed"}
 /// @description Trace only calls that failed
 const volatile bool targ_failed = false;
@@ -57,7 +61,7 @@ static int enter(const char *fname, int flags)
 		return 0;
 	if (uid_target != -1 && (__u32)bpf_get_current_uid_gid() != uid_target)
 		return 0;
-	if (!comm_contains(name))
+	if (!comm_contains(name) || !in_cgroup(&cgroup))
 		return 0;
 	bpf_map_update_elem(&calls, &tid, &call, BPF_ANY);
 	return 0;

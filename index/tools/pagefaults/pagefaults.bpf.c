@@ -2,12 +2,16 @@
 // How many page faults processes have. Counted by a software event, which every processor has.
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
+#include <ebpm/cgroup.h>
 #include <ebpm/hist.h>
 #include "pagefaults.h"
 
 /// @description Process ID to trace; 0 traces all
 /// @cmdarg {"short": "p"}
 const volatile int pid = 0;
+/// @description Cgroup to trace, with those below it; an empty one traces all
+/// @cmdarg {"short": "c"}
+const volatile struct ebpm_cgroup cgroup = {};
 
 /// @sample {"interval": 1000, "clear_map": true}
 struct {
@@ -27,7 +31,7 @@ int fault(struct bpf_perf_event_data *ctx)
 	struct process key = {.pid = process};
 	struct faults *count;
 
-	if (pid && process != pid)
+	if ((pid && process != pid) || !in_cgroup(&cgroup))
 		return 0;
 	bpf_get_current_comm(key.comm, sizeof(key.comm));
 	count = lookup_or_init(&faults, &key, &zero);

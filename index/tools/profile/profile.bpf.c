@@ -3,6 +3,7 @@
 // CPU, and printed at the end.
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
+#include <ebpm/cgroup.h>
 #include <ebpm/hist.h>
 #include "profile.h"
 
@@ -11,6 +12,9 @@
 /// @description Process ID to trace; 0 traces all
 /// @cmdarg {"short": "p"}
 const volatile int pid = 0;
+/// @description Cgroup to trace, with those below it; an empty one traces all
+/// @cmdarg {"short": "c"}
+const volatile struct ebpm_cgroup cgroup = {};
 /// @description Leave out the kernel's stacks
 /// @cmdarg {"short": "U"}
 const volatile bool user_only = false;
@@ -47,7 +51,7 @@ int sample(struct bpf_perf_event_data *ctx)
 	struct place key = {.pid = id >> 32, .kern_stack_id = -1, .user_stack_id = -1};
 	struct samples *samples;
 
-	if ((pid && key.pid != pid) || (!include_idle && !(__u32)id))
+	if ((pid && key.pid != pid) || (!include_idle && !(__u32)id) || !in_cgroup(&cgroup))
 		return 0;
 	bpf_get_current_comm(key.comm, sizeof(key.comm));
 	if (!user_only)

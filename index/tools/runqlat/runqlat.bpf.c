@@ -4,6 +4,7 @@
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
+#include <ebpm/cgroup.h>
 #include <ebpm/hist.h>
 #include <ebpm/task.h>
 #include "runqlat.h"
@@ -24,6 +25,9 @@ const volatile bool targ_ms = false;
 /// @description Process ID to trace; 0 traces all
 /// @cmdarg {"short": "p"}
 const volatile int targ_tgid = 0;
+/// @description Cgroup to trace, with those below it; an empty one traces all
+/// @cmdarg {"short": "c"}
+const volatile struct ebpm_cgroup cgroup = {};
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -47,7 +51,8 @@ static void enqueued(struct task_struct *task)
 	__u32 pid = BPF_CORE_READ(task, pid);
 	__u64 now = bpf_ktime_get_ns();
 
-	if (!pid || (targ_tgid && BPF_CORE_READ(task, tgid) != targ_tgid))
+	if (!pid || (targ_tgid && BPF_CORE_READ(task, tgid) != targ_tgid) ||
+	    !task_in_cgroup(task, &cgroup))
 		return;
 	bpf_map_update_elem(&runnable, &pid, &now, BPF_ANY);
 }

@@ -3,6 +3,7 @@
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
+#include <ebpm/cgroup.h>
 #include <ebpm/task.h>
 #include "runqslower.h"
 
@@ -12,6 +13,9 @@ const volatile int pid = 0;
 /// @description Thread ID to trace; 0 traces all
 /// @cmdarg {"short": "t"}
 const volatile int tid = 0;
+/// @description Cgroup to trace, with those below it; an empty one traces all
+/// @cmdarg {"short": "c"}
+const volatile struct ebpm_cgroup cgroup = {};
 /// @description Least time to report, microseconds
 /// @cmdarg {"short": "m"}
 const volatile unsigned long long min_us = 10000;
@@ -36,7 +40,8 @@ static void enqueued(struct task_struct *task)
 	__u32 thread = BPF_CORE_READ(task, pid);
 	__u64 now = bpf_ktime_get_ns();
 
-	if (!thread || (pid && BPF_CORE_READ(task, tgid) != pid) || (tid && thread != tid))
+	if (!thread || (pid && BPF_CORE_READ(task, tgid) != pid) || (tid && thread != tid) ||
+	    !task_in_cgroup(task, &cgroup))
 		return;
 	bpf_map_update_elem(&runnable, &thread, &now, BPF_ANY);
 }

@@ -3,6 +3,7 @@
 // the result at their exit.
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
+#include <ebpm/cgroup.h>
 #include "sigsnoop.h"
 
 #define MAX_PENDING 10240
@@ -10,6 +11,9 @@
 /// @description Process ID of the sender to trace; 0 traces all
 /// @cmdarg {"short": "p", "long": "filtered_pid"}
 const volatile int filtered_pid = 0;
+/// @description Cgroup to trace, with those below it; an empty one traces all
+/// @cmdarg {"short": "c"}
+const volatile struct ebpm_cgroup cgroup = {};
 /// @description Signal to trace; 0 traces all
 /// @cmdarg {"short": "s"}
 const volatile int target_signal = 0;
@@ -43,7 +47,7 @@ static int enter(int tpid, int sig)
 	__u32 tid = id;
 	struct pending call = {.tpid = tpid, .sig = sig};
 
-	if (filtered_pid && id >> 32 != filtered_pid)
+	if ((filtered_pid && id >> 32 != filtered_pid) || !in_cgroup(&cgroup))
 		return 0;
 	if (target_signal && sig != target_signal)
 		return 0;

@@ -2,11 +2,15 @@
 // Files that processes ask the properties of: stat(2) and its family.
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
+#include <ebpm/cgroup.h>
 #include "statsnoop.h"
 
 /// @description Process ID to trace; 0 traces all
 /// @cmdarg {"short": "p"}
 const volatile int pid = 0;
+/// @description Cgroup to trace, with those below it; an empty one traces all
+/// @cmdarg {"short": "c"}
+const volatile struct ebpm_cgroup cgroup = {};
 /// @description Report only calls that failed
 /// @cmdarg {"short": "x"}
 const volatile bool failed = false;
@@ -31,7 +35,7 @@ static int enter(const char *path)
 	__u64 id = bpf_get_current_pid_tgid();
 	__u32 tid = id;
 
-	if (!pid || id >> 32 == pid)
+	if ((!pid || id >> 32 == pid) && in_cgroup(&cgroup))
 		bpf_map_update_elem(&calls, &tid, &path, BPF_ANY);
 	return 0;
 }

@@ -2,12 +2,16 @@
 // How often system calls are made, and how long they take, by call or by process.
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
+#include <ebpm/cgroup.h>
 #include <ebpm/hist.h>
 #include "syscount.h"
 
 /// @description Process ID to trace; 0 traces all
 /// @cmdarg {"short": "p"}
 const volatile int pid = 0;
+/// @description Cgroup to trace, with those below it; an empty one traces all
+/// @cmdarg {"short": "c"}
+const volatile struct ebpm_cgroup cgroup = {};
 /// @description Count by process and not by system call
 /// @cmdarg {"short": "P"}
 const volatile bool process = false;
@@ -41,7 +45,7 @@ int syscall_entered(struct trace_event_raw_sys_enter *ctx)
 	__u64 id = bpf_get_current_pid_tgid(), now = bpf_ktime_get_ns();
 	__u32 tid = id;
 
-	if (!pid || id >> 32 == pid)
+	if ((!pid || id >> 32 == pid) && in_cgroup(&cgroup))
 		bpf_map_update_elem(&entered, &tid, &now, BPF_ANY);
 	return 0;
 }

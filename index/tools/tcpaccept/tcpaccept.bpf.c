@@ -3,6 +3,7 @@
 #include "vmlinux.h"
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
+#include <ebpm/cgroup.h>
 #include <ebpm/file.h>
 #include <ebpm/net.h>
 #include "tcpaccept.h"
@@ -10,6 +11,9 @@
 /// @description Process ID to trace; 0 traces all
 /// @cmdarg {"short": "p"}
 const volatile int pid = 0;
+/// @description Cgroup to trace, with those below it; an empty one traces all
+/// @cmdarg {"short": "c"}
+const volatile struct ebpm_cgroup cgroup = {};
 /// @description Local port to trace; 0 traces all
 /// @cmdarg {"short": "P"}
 const volatile unsigned short port = 0;
@@ -31,7 +35,7 @@ static int accepted(long fd)
 	struct sock *sk;
 	__u16 family;
 
-	if (fd < 0 || (pid && process != pid))
+	if (fd < 0 || (pid && process != pid) || !in_cgroup(&cgroup))
 		return 0;
 	file = file_of(fd);
 	if (!file || (BPF_CORE_READ(file, f_inode, i_mode) & 0170000) != 0140000) /* a socket */

@@ -4,12 +4,15 @@
 #include "vmlinux.h"
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
+#include <ebpm/cgroup.h>
 #include <ebpm/net.h>
 #include "tcpconnect.h"
 
 /// @description Process ID to trace; 0 traces all
 /// @cmdarg {"short": "p"}
 const volatile int pid = 0;
+/// @description Cgroup to trace, with those below it; an empty one traces all
+const volatile struct ebpm_cgroup cgroup = {};
 /// @description User ID to trace; -1 traces all
 /// @cmdarg {"short": "u"}
 const volatile int uid = -1;
@@ -33,7 +36,8 @@ int state_set(struct trace_event_raw_inet_sock_set_state *ctx)
 
 	if (ctx->protocol != IPPROTO_TCP || ctx->newstate != TCP_SYN_SENT)
 		return 0;
-	if ((pid && process != pid) || (uid != -1 && user != uid) || (port && ctx->dport != port))
+	if ((pid && process != pid) || (uid != -1 && user != uid) || (port && ctx->dport != port) ||
+	    !in_cgroup(&cgroup))
 		return 0;
 	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
 	if (!event) {

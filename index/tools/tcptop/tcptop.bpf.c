@@ -5,6 +5,7 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
+#include <ebpm/cgroup.h>
 #include <ebpm/hist.h>
 #include <ebpm/net.h>
 #include "tcptop.h"
@@ -12,6 +13,9 @@
 /// @description Process ID to trace; 0 traces all
 /// @cmdarg {"short": "p"}
 const volatile int pid = 0;
+/// @description Cgroup to trace, with those below it; an empty one traces all
+/// @cmdarg {"short": "c"}
+const volatile struct ebpm_cgroup cgroup = {};
 /// @description Only IPv4
 /// @cmdarg {"short": "4"}
 const volatile bool ipv4 = false;
@@ -38,7 +42,7 @@ static int count(struct sock *sk, int bytes, bool sent)
 
 	if (bytes <= 0 || (pid && process != pid) || (family != AF_INET && family != AF_INET6) ||
 	    (ipv4 && family != AF_INET) || (ipv6 && family != AF_INET6) ||
-	    BPF_CORE_READ(sk, sk_protocol) != IPPROTO_TCP)
+	    BPF_CORE_READ(sk, sk_protocol) != IPPROTO_TCP || !in_cgroup(&cgroup))
 		return 0;
 	key.pid = process;
 	bpf_get_current_comm(key.comm, sizeof(key.comm));

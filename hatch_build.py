@@ -18,8 +18,11 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-LIBRARY = "ebpm/runtime/libbpf/native"
-HEADERS = "ebpm/build/headers/bpf"
+PARTS = {  # of a bundle: where they lie in a checkout, and in a wheel
+    "native": "ebpm/runtime/libbpf/native",
+    "bpf": "ebpm/build/headers/bpf",
+    "output": "ebpm/output/native",
+}
 CATALOGUE = "ebpm/index/layout"
 
 
@@ -37,9 +40,8 @@ class BundleHook(BuildHookInterface[Any]):
         from targets import TARGETS, host
 
         given = os.environ.get("EBPM_BUNDLE")
-        library = Path(given) / "native" if given else root / LIBRARY
-        headers = Path(given) / "bpf" if given else root / HEADERS
-        facts = library / "bundle.json"
+        parts = {Path(given) / part if given else root / PARTS[part]: PARTS[part] for part in PARTS}
+        facts = next(iter(parts)) / "bundle.json"
         if not facts.exists():
             if given:
                 raise FileNotFoundError(f"EBPM_BUNDLE: {given} is no bundle of scripts/native")
@@ -48,4 +50,6 @@ class BundleHook(BuildHookInterface[Any]):
         if given or target == host():
             build_data["pure_python"] = False
             build_data["tag"] = f"py3-none-{target.platform}"
-            build_data["force_include"] |= {str(library): LIBRARY, str(headers): HEADERS}
+            build_data["force_include"] |= {
+                str(folder): place for folder, place in parts.items() if folder.exists()
+            }

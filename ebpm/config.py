@@ -52,6 +52,7 @@ class Config:
         self.catalogue = self.get("EBPM_CATALOGUE") or f"{os.path.dirname(__file__)}/index/layout"
         self.cache = self.get("EBPM_CACHE") or self._folder("cache")
         self.libbpf = self.get("EBPM_LIBBPF")
+        self.pure = _is_yes(self.get("EBPM_PURE"))
         self.clang = self.get("EBPM_CLANG")
         self.ca_file = self.get("SSL_CERT_FILE") or self._path(settings.get("ca_file"))
         places: list[str] = settings.get("indexes", [])

@@ -122,6 +122,11 @@ class Batch:
         taken = min(count, self.count)
         return Batch(self.source, self.data, self.start, self.size, self.stride, taken)
 
+    def tail(self, first: int) -> Batch:
+        """Take the records from one on."""
+        start = self.start + first * self.stride
+        return Batch(self.source, self.data, start, self.size, self.stride, self.count - first)
+
 
 class Event:
     """One record. ``fields`` decodes it when first asked for."""

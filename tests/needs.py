@@ -67,6 +67,12 @@ def _native() -> str | None:
     return None if Path(BUNDLED).exists() else "the native bundle is not made: scripts/native"
 
 
+def _rows() -> str | None:
+    from ebpm.output.busy import available
+
+    return None if available() else "rows.so is not made, or another version's: scripts/native"
+
+
 def musl() -> Path | None:
     """Find musl's loader: the system's, or the one that scripts/test unpacks."""
     root = Path(__file__).parent.parent
@@ -175,6 +181,7 @@ PARTS: dict[str, Callable[[], str | None]] = {
     "compiler": _zig,
     "libbpf": _libbpf,
     "native": _native,
+    "rows": _rows,
     "musl": _musl,
     "qemu": _qemu,
     "qemu-arm64": _program("qemu-system-aarch64", "qemu-system-arm"),

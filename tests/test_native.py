@@ -20,6 +20,7 @@ import pytest
 from elftools.elf.elffile import ELFFile
 
 from ebpm.build.headers import libbpf_headers
+from ebpm.output.rows import LIBRARY
 from ebpm.runtime.libbpf.binding import BUNDLED, Libbpf
 from ebpm.runtime.libbpf.prototypes import PROTOTYPES
 from tests.conftest import ROOT
@@ -44,8 +45,14 @@ def bundles() -> list[Path]:
     return [Path(BUNDLED), *others]
 
 
+def rows_libraries() -> list[Path]:
+    """The same of rows.so."""
+    return [Path(LIBRARY), *sorted((CACHE / "native").glob("*-linux-*/output/rows.so"))]
+
+
 def name_of(library: Path) -> str:
-    return "installed" if library == Path(BUNDLED) else library.parent.parent.name
+    own = (Path(BUNDLED), Path(LIBRARY))
+    return "installed" if library in own else library.parent.parent.name
 
 
 def copy_sources(cache: Path) -> Path:
@@ -112,6 +119,22 @@ def test_it_needs_a_libc_of_2012_and_nothing_else(path: Path) -> None:
 
 @pytest.mark.parametrize("path", bundles(), ids=name_of)
 def test_it_knows_nothing_of_the_machine_that_made_it(path: Path) -> None:
+    data = path.read_bytes()
+    for place in (str(ROOT), str(Path.home()), str(CACHE), sysconfig.get_path("purelib"), "/tmp"):
+        assert place.encode() not in data
+
+
+@pytest.mark.needs("rows")
+@pytest.mark.parametrize("path", rows_libraries(), ids=name_of)
+def test_the_writer_of_rows_has_one_function_and_needs_memcpy_and_memset(path: Path) -> None:
+    with path.open("rb") as file:
+        elf = ELFFile(file)
+        symbols = list(section(elf, ".dynsym").iter_symbols())
+        sections = [section.name for section in elf.iter_sections()]
+    taken = {one.name for one in symbols if one["st_shndx"] == "SHN_UNDEF"} - {""}
+    assert [one.name for one in symbols if one["st_shndx"] != "SHN_UNDEF"] == ["ebpm_rows_1"]
+    assert taken <= {"memcpy", "memset", "__stack_chk_fail", "__stack_chk_guard"}
+    assert [name for name in sections if name.startswith((".debug", ".note", ".symtab"))] == []
     data = path.read_bytes()
     for place in (str(ROOT), str(Path.home()), str(CACHE), sysconfig.get_path("purelib"), "/tmp"):
         assert place.encode() not in data
@@ -185,6 +208,8 @@ def test_another_folder_and_an_empty_cache_give_the_same_bytes(work: Path) -> No
     shutil.copy(ROOT / "pyproject.toml", copy)
     for name in ("native", "sources.py", "targets.py", "debian.py"):
         shutil.copy(ROOT / "scripts" / name, copy / "scripts")
+    (copy / "ebpm/output").mkdir(parents=True)
+    shutil.copy(ROOT / "ebpm/output/rows.c", copy / "ebpm/output")
     copy_sources(work / "cache")
     environment = {**os.environ, "EBPM_SCRIPT_CACHE": str(work / "cache")}
     subprocess.run([sys.executable, copy / "scripts/native"], env=environment, check=True)
@@ -192,6 +217,8 @@ def test_another_folder_and_an_empty_cache_give_the_same_bytes(work: Path) -> No
     for path in sorted(Path(BUNDLED).parent.rglob("*")):
         if path.is_file():
             assert (made / path.relative_to(Path(BUNDLED).parent)).read_bytes() == path.read_bytes()
+    made_rows = copy / "ebpm/output/native/rows.so"
+    assert made_rows.read_bytes() == Path(LIBRARY).read_bytes()
 
 
 def test_an_unknown_target_is_refused_with_those_that_there_are() -> None:
@@ -254,12 +281,13 @@ def test_a_wheel_of_this_checkout_is_for_this_machine_and_every_python(wheel: Pa
     names = zipfile.ZipFile(wheel).namelist()
     assert {f"ebpm/build/headers/bpf/{name}" for name in HEADERS} <= set(names)
     assert "ebpm/runtime/libbpf/native/libbpf.so" in names
+    assert "ebpm/output/native/rows.so" in names
     assert "ebpm/runtime/libbpf/native/licenses/elfutils.COPYING-LGPLV3" in names
     assert "ebpm/build/headers/vmlinux/amd64.h.xz" in names
     assert len(names) == len(set(names))
 
 
-@pytest.mark.parametrize("path", bundles()[1:], ids=name_of)
+@pytest.mark.parametrize("path", rows_libraries()[1:], ids=name_of)
 def test_a_wheel_for_another_platform_takes_its_bundle(path: Path, work: Path) -> None:
     bundle = path.parent.parent
     made = built("wheel", ROOT, work, EBPM_BUNDLE=str(bundle))
@@ -267,7 +295,9 @@ def test_a_wheel_for_another_platform_takes_its_bundle(path: Path, work: Path) -
     assert made.name.endswith(f"{machine}.whl")
     assert ("manylinux_2_17" if libc == "gnu" else "musllinux_1_2") in made.name
     with zipfile.ZipFile(made) as archive:
-        assert archive.read("ebpm/runtime/libbpf/native/libbpf.so") == path.read_bytes()
+        assert archive.read("ebpm/output/native/rows.so") == path.read_bytes()
+        library = (bundle / "native/libbpf.so").read_bytes()
+        assert archive.read("ebpm/runtime/libbpf/native/libbpf.so") == library
 
 
 def test_an_sdist_holds_no_binary_and_gives_a_wheel_for_every_platform(work: Path) -> None:

@@ -30,7 +30,7 @@ def doctor(context: click.Context, as_json: bool) -> None:
     if context.invoked_subcommand is not None:
         return
     config = Config()
-    findings = [*examine(config.libbpf), _compiler(config)]
+    findings = [*examine(config.libbpf), _rows(config), _compiler(config)]
     if as_json:
         show_json("doctor", ok=not _missing(findings), parts=[_document(one) for one in findings])
     else:
@@ -38,6 +38,18 @@ def doctor(context: click.Context, as_json: bool) -> None:
             _show(one)
     if _missing(findings):
         context.exit(FeatureMissing.status)
+
+
+def _rows(config: Config) -> Finding:
+    from ebpm.output.busy import available
+
+    if config.pure:
+        found = "written by Python: EBPM_PURE is set"
+    elif available():
+        found = "a busy tool's are written by C"
+    else:
+        found = "written by Python: there is no rows.so, which comes with the wheels of a platform"
+    return Finding(part="rows", state=OK, found=found)
 
 
 def _compiler(config: Config) -> Finding:

@@ -140,7 +140,8 @@ class _Run:
         """Load, attach, print until the end; everything is detached when this returns."""
         child = None
         colour = self.config.colour and self.stream.is_terminal()
-        outlet = Outlet(self.options, self.plan, self.stream, colour=colour)
+        pure = self.config.pure
+        outlet = Outlet(self.options, self.plan, self.stream, colour=colour, pure=pure)
         sink: Sink = outlet
         try:
             if command:

@@ -29,6 +29,7 @@ class Outlet:
         plan: of the tool.
         stream: where events go.
         colour: whether it is a terminal that may be coloured.
+        pure: write the lines of busy tools without C.
 
     Raises:
         UsageError: stacks are asked for, and the tool reports none.
@@ -36,7 +37,13 @@ class Outlet:
     """
 
     def __init__(
-        self, options: dict[str, Any], plan: Plan, stream: Stream, *, colour: bool
+        self,
+        options: dict[str, Any],
+        plan: Plan,
+        stream: Stream,
+        *,
+        colour: bool,
+        pure: bool,
     ) -> None:
         self._stream = stream
         self._title = plan.name
@@ -65,7 +72,7 @@ class Outlet:
         if options["flamegraph"]:  # opened last: nothing is lost by a mistake
             self._file = _Svg(options["flamegraph"])
         if not self._folded or options["json"]:
-            self._shown = self._make_shown(options, plan, colour=colour)
+            self._shown = self._make_shown(options, plan, colour=colour, pure=pure)
 
     def _make_folded(self, plan: Plan) -> Folded:
         if self._symbols is None:
@@ -77,16 +84,18 @@ class Outlet:
 
         return Folded(self._symbols)
 
-    def _make_shown(self, options: dict[str, Any], plan: Plan, *, colour: bool) -> Sink:
+    def _make_shown(self, options: dict[str, Any], plan: Plan, *, colour: bool, pure: bool) -> Sink:
         if any(one.kind == PERF_EVENT_ARRAY for one in plan.sources):
             # Their rings are small: a burst fills one while this is being imported.
-            import ebpm.output.generated  # noqa: F401
+            from ebpm.output.busy import prepare
+
+            prepare(pure=pure)
         timestamps = bool(options["timestamps"])
         if options["json"]:
             from ebpm.output.jsonl import JsonLines
 
             named = len(plan.sources) > 1
-            lines = JsonLines(self._stream, named=named, timestamps=timestamps)
+            lines = JsonLines(self._stream, named=named, timestamps=timestamps, pure=pure)
             if self._symbols is None:
                 return lines
             from ebpm.output.stacks import StackLines
@@ -100,7 +109,7 @@ class Outlet:
             from ebpm.output.stacks import StackText
 
             text = StackText(self._stream, self._symbols, timestamps=timestamps)
-        return Text(self._stream, colour=colour, timestamps=timestamps, stacks=text)
+        return Text(self._stream, colour=colour, timestamps=timestamps, stacks=text, pure=pure)
 
     @property
     def interval(self) -> float | None:

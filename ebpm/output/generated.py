@@ -17,6 +17,7 @@ import struct
 from ebpm.btf import layout as kinds
 from ebpm.btf.decode import reader
 from ebpm.btf.layout import Layout, Member
+from ebpm.output.style import bits_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from ebpm.btf.decode import Buffer
     from ebpm.event import Batch
+    from ebpm.output.style import Style
 
     Lines = Callable[[Buffer], list[str]]
 
@@ -35,33 +37,6 @@ _FIRST, _SAMPLE = 64, 256  # records that the first and a later choice of key is
 _KEYS_PART = 8  # a key may take one value for this many records
 _RELEARN_AFTER = 4096  # records, doubled each time
 _MISSES_PART = 4  # more than one miss for so many records: the key is not a good one any more
-
-
-class Style:
-    """How a line is put together from the texts of its cells.
-
-    Args:
-        members: the cells, in their order in a line; each with its offset in the record.
-        text: writes the value of a member.
-        gaps: gives what stands before each cell and after the last one, one more than there are
-            cells; it is told how long the cells' texts are.
-        aligned: whether ``gaps`` depends on those lengths.
-    """
-
-    __slots__ = ("aligned", "gaps", "members", "text")
-
-    def __init__(
-        self,
-        members: list[Member],
-        text: Callable[[Layout, Any], str],
-        gaps: Callable[[list[int]], list[str]],
-        *,
-        aligned: bool,
-    ) -> None:
-        self.members = members
-        self.text = text
-        self.gaps = gaps
-        self.aligned = aligned
 
 
 class Formatter:
@@ -79,7 +54,7 @@ class Formatter:
         self._empty = {  # cells that have no bytes, such as a flexible array
             cell: style.text(one.layout, reader(one.layout)(b"", 0))
             for cell, one in enumerate(style.members)
-            if not _bits(one)
+            if not bits_of(one)
         }
         self._made: dict[int, Lines] = {}  # by stride
         self._templates = _Cache(self._template, size)
@@ -351,7 +326,7 @@ def _units(members: list[Member]) -> list[_Unit]:
     """Cut a record into units, by place; what has no bytes is in none."""
     spans = []
     for cell, member in enumerate(members):
-        if bits := _bits(member):
+        if bits := bits_of(member):
             spans.append((member.bit_offset // 8, (member.bit_offset + bits + 7) // 8, cell))
     units: list[_Unit] = []
     joined: list[int] = []
@@ -367,27 +342,3 @@ def _units(members: list[Member]) -> list[_Unit]:
     if joined:
         units.append(_Unit(start, end, joined, [members[one] for one in joined]))
     return units
-
-
-def _bits(member: Member) -> int:
-    return member.bits or member.layout.size * 8
-
-
-def flat_members(layout: Layout, base: int = 0) -> list[Member] | None:
-    """List a struct's members with those of anonymous members in their place.
-
-    None where two have the same name, or where there is nothing to read.
-    """
-    found = _flat(layout, base)
-    names = {member.name for member in found}
-    return found if any(map(_bits, found)) and len(names) == len(found) else None
-
-
-def _flat(layout: Layout, base: int) -> list[Member]:
-    found: list[Member] = []
-    for one in layout.members:
-        if one.name:
-            found.append(Member(one.name, base + one.bit_offset, one.bits, one.layout))
-        else:
-            found += _flat(one.layout, base + one.bit_offset)
-    return found

@@ -13,13 +13,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from ebpm.btf.decode import Buffer
     from ebpm.btf.layout import Layout
     from ebpm.event import Batch, Source
-    from ebpm.output.generated import Formatter
+    from ebpm.output.busy import Writer
     from ebpm.output.stream import Stream
     from ebpm.plainjson import Json
 
-BUSY = 64  # records, after which a formatter of its own pays for a source
+BUSY = 64  # records, after which a writer of its own pays for a source
 
 
 class JsonLines:
@@ -29,15 +30,18 @@ class JsonLines:
         stream: where to.
         named: the tool has several sources: each line is ``{"fields": …, "source": NAME}``.
         timestamps: each line is ``{"fields": …, "time": RFC 3339}``, with ``source`` if named.
+        pure: do without C.
     """
 
-    def __init__(self, stream: Stream, *, named: bool, timestamps: bool = False) -> None:
+    def __init__(
+        self, stream: Stream, *, named: bool, timestamps: bool = False, pure: bool = False
+    ) -> None:
         self._stream = stream
+        self._pure = pure
         self._named = named
         self._timestamps = timestamps
         self._seen: dict[str, int] = {}  # records, by source
-        self._formatters: dict[str, Formatter] = {}
-        self._plain: set[str] = set()  # sources whose layout has no formatter
+        self._writers: dict[str, Writer | None] = {}  # None: the layout has none
 
     def write(self, batch: Batch) -> None:
         """Write the records of a batch."""
@@ -45,13 +49,12 @@ class JsonLines:
         beside: dict[str, Json] = {"source": source.name} if self._named else {}
         if self._timestamps:
             beside["time"] = timestamp()
-        objects = self._objects(batch) if source.form == EVENTS else None
-        if objects is not None:
+        writer = self._writer(batch) if source.form == EVENTS else None
+        if writer is not None:
             start, end = "", "\n"
             if beside:
                 start, end = '{"fields":', f",{escape_json(dumps(beside))[1:]}\n"
-            text = f"{end}{start}".join(objects)
-            self._stream.write(f"{start}{text}{end}")
+            writer.write(batch, start, end, self._stream)
             return
         lines = []
         for record in batch.records():
@@ -61,24 +64,20 @@ class JsonLines:
         lines.append("")
         self._stream.write("\n".join(lines))
 
-    def _objects(self, batch: Batch) -> list[str] | None:
-        """Write the fields of a busy source's records; None while it is not busy."""
+    def _writer(self, batch: Batch) -> Writer | None:
+        """Give who writes the records of a busy source; None while it is not busy, or has none."""
         name = batch.source.name
-        formatter = self._formatters.get(name)
-        if formatter is None:
+        if name not in self._writers:
             seen = self._seen[name] = self._seen.get(name, 0) + batch.count
-            if seen < BUSY or name in self._plain:
+            if seen < BUSY:
                 return None
-            formatter = _make_formatter(batch.source)
-            if formatter is None:
-                self._plain.add(name)
-                return None
-            self._formatters[name] = formatter
-        return formatter.lines(batch)
+            self._writers[name] = _make_writer(batch.source, pure=self._pure)
+        return self._writers[name]
 
 
-def _make_formatter(source: Source) -> Formatter | None:
-    from ebpm.output.generated import Formatter, Style, flat_members
+def _make_writer(source: Source, *, pure: bool) -> Writer | None:
+    from ebpm.output.busy import Writer
+    from ebpm.output.style import Style, flat_members
 
     layout = source.layout
     members = flat_members(layout) if layout and layout.kind in (STRUCT, UNION) else None
@@ -87,7 +86,11 @@ def _make_formatter(source: Source) -> Formatter | None:
     members.sort(key=lambda member: member.name)
     heads = [f"{',' if at else '{'}{dumps(one.name)}:" for at, one in enumerate(members)]
     gaps = [escape_json(head) for head in heads] + ["}"]
-    return Formatter(Style(members, _value, lambda _: gaps, aligned=False), layout.size)
+
+    def one(record: Buffer) -> str:
+        return escape_json(dumps(_fields(source, record)))
+
+    return Writer(Style(members, _value, lambda _: gaps), layout.size, one, pure=pure)
 
 
 def _value(layout: Layout, value: Any) -> str:  # noqa: ANN401  # decoded

@@ -11,7 +11,7 @@ class OutputClosed(Exception):  # not a failure: the reader has seen enough
     """The reader of a pipe has gone away."""
 
 
-_HELD_LIMIT = 1 << 18  # characters
+_HELD_LIMIT = 1 << 18  # bytes
 
 
 class Stream:
@@ -26,7 +26,7 @@ class Stream:
         self.fd = fd
         self.name = name
         self.writing = False  # inside a write(2) that may block; signal handlers look at it
-        self._held: list[str] | None = None
+        self._held: list[bytes] | None = None
         self._held_size = 0
 
     def hold(self) -> None:
@@ -37,23 +37,29 @@ class Stream:
         """Write what was held back, and hold back no more; raises what :meth:`write` does."""
         held, self._held, self._held_size = self._held, None, 0
         if held:
-            self.write("".join(held))
+            self._write(b"".join(held))
 
-    def write(self, text: str) -> None:
-        """Write text as UTF-8, whatever the locale says.
+    def write(self, text: str | memoryview) -> None:
+        """Write text as UTF-8, whatever the locale says; bytes as they are.
 
         Raises:
             OutputClosed: nobody reads the pipe any more.
             OutputFailed: the disk is full, or the descriptor is not writable.
         """
-        if self._held is not None:
-            self._held.append(text)
-            self._held_size += len(text)
-            if self._held_size >= _HELD_LIMIT:
-                self.flush()
-                self.hold()
+        data = text.encode("utf-8", "backslashreplace") if isinstance(text, str) else text
+        if self._held is None:
+            self._write(data)
             return
-        data = memoryview(text.encode("utf-8", "backslashreplace"))
+        self._held_size += len(data)
+        if self._held_size < _HELD_LIMIT:
+            self._held.append(bytes(data))  # a copy of what is not the caller's to keep
+            return
+        self.flush()
+        self.hold()
+        self._write(data)
+
+    def _write(self, text: bytes | memoryview) -> None:
+        data = memoryview(text)
         self.writing = True
         try:
             while data:

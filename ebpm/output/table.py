@@ -18,13 +18,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from ebpm.btf.decode import Buffer
     from ebpm.btf.layout import Layout, Member
     from ebpm.event import Batch, Source
-    from ebpm.output.generated import Formatter
+    from ebpm.output.busy import Writer
     from ebpm.output.stream import Stream
 
 _NAME_WIDTH, _GAP = 6, 2
-BUSY = 64  # records, after which a formatter of its own pays for a source
+BUSY = 64  # records, after which a writer of its own pays for a source
 _CLOCK_WIDTH, _STAMP_WIDTH = 8, 32
 _BOLD, _PLAIN = "\x1b[1m", "\x1b[0m"
 
@@ -36,10 +37,19 @@ class Table:
         stream: where to.
         colour: whether headers may be emphasised.
         timestamps: whether TIME is a date and a time by RFC 3339 rather than the time of day.
+        pure: do without C.
     """
 
-    def __init__(self, stream: Stream, *, colour: bool = False, timestamps: bool = False) -> None:
+    def __init__(
+        self,
+        stream: Stream,
+        *,
+        colour: bool = False,
+        timestamps: bool = False,
+        pure: bool = False,
+    ) -> None:
         self._stream = stream
+        self._pure = pure
         self._colour = colour
         self._clock = timestamp if timestamps else time_of_day
         self._width = _STAMP_WIDTH if timestamps else _CLOCK_WIDTH
@@ -58,13 +68,12 @@ class Table:
             lines += [_raw_row(clock, bytes(record)) for record in batch.records()]
         else:
             columns = self._of(source)
-            rows = columns.rows(batch)
-            if rows is not None:
-                start = f"{clock} "
-                text = f"\n{start}".join(rows)
-                lines.append(f"{start}{text}")
-            else:
-                lines += [columns.row(clock, source.read(record, 0)) for record in batch.records()]
+            writer = columns.writer(batch)
+            if writer is not None:
+                self._stream.write("".join(f"{line}\n" for line in lines))
+                writer.write(batch, f"{clock} ", "\n", self._stream)
+                return
+            lines += [columns.row(clock, source.read(record, 0)) for record in batch.records()]
         lines.append("")
         self._stream.write("\n".join(lines))
 
@@ -81,7 +90,9 @@ class Table:
         if source.name not in self._columns:
             assert source.layout is not None
             entries = source.form == ENTRIES
-            self._columns[source.name] = Columns(source.layout, self._width, entries=entries)
+            self._columns[source.name] = Columns(
+                source.layout, self._width, entries=entries, pure=self._pure
+            )
         return self._columns[source.name]
 
 
@@ -92,13 +103,22 @@ class Columns:
         layout: of the struct.
         width: characters of the time.
         entries: the struct is a map's entry, whose parts have the columns.
+        pure: do without C.
     """
 
-    def __init__(self, layout: Layout, width: int = _CLOCK_WIDTH, *, entries: bool = False) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        width: int = _CLOCK_WIDTH,
+        *,
+        entries: bool = False,
+        pure: bool = False,
+    ) -> None:
         self._layout = layout
+        self._pure = pure
         self._entries = entries
         self._seen = 0
-        self._formatter: Formatter | None = None
+        self._writer: Writer | None = None
         self._places: list[tuple[str, str, Layout, int]] = []  # part, member, layout, column
         header = f"{'TIME':<{width}} "
         self._width = width
@@ -109,21 +129,29 @@ class Columns:
             header += f"{member.name.upper():<{_NAME_WIDTH}}" + " " * _GAP
         self.header = header
 
-    def rows(self, batch: Batch) -> list[str] | None:
-        """Write the rows of a busy source, without their time; None while it is not busy."""
+    def writer(self, batch: Batch) -> Writer | None:
+        """Give who writes the rows of a busy source; None while it is not busy, or has none."""
         if self._seen < BUSY:
             self._seen += batch.count
-            if self._seen >= BUSY:
-                self._formatter = self._make_formatter()
-        return self._formatter.lines(batch) if self._formatter else None
+            if self._seen >= BUSY and not self._entries:
+                self._writer = self._make_writer(batch.source)
+        return self._writer
 
-    def _make_formatter(self) -> Formatter | None:
-        from ebpm.output.generated import Formatter, Style, flat_members
+    def _make_writer(self, source: Source) -> Writer | None:
+        from ebpm.output.busy import Writer
+        from ebpm.output.style import Style, flat_members
 
-        members = None if self._entries else flat_members(self._layout)
+        members = flat_members(self._layout)
         if members is None:
             return None
-        return Formatter(Style(members, value_text, self._gaps, aligned=True), self._layout.size)
+        first = self._width + 1
+        places = [place - first for _, _, _, place in self._places]
+
+        def one(record: Buffer) -> str:
+            return self.row("", source.read(record, 0))[first:]
+
+        style = Style(members, value_text, self._gaps, places)
+        return Writer(style, self._layout.size, one, pure=self._pure)
 
     def _gaps(self, lengths: list[int]) -> list[str]:
         """Tell the space before each cell, and after the last, which is none."""

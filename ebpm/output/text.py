@@ -21,6 +21,7 @@ class Text:
         colour: whether it is a terminal that may be coloured.
         timestamps: whether TIME is by RFC 3339.
         stacks: who prints the sources that have stacks.
+        pure: do without C.
     """
 
     def __init__(
@@ -30,12 +31,13 @@ class Text:
         colour: bool = False,
         timestamps: bool = False,
         stacks: Sink | None = None,
+        pure: bool = False,
     ) -> None:
         self._stream = stream
         self._stacks = stacks
         self._timestamps = timestamps
         self._colour = colour
-        self._table = Table(stream, colour=colour, timestamps=timestamps)
+        self._table = Table(stream, colour=colour, timestamps=timestamps, pure=pure)
         self._histograms: Sink | None = None
 
     def write(self, batch: Batch) -> None:

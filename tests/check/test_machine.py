@@ -71,6 +71,15 @@ def test_this_machine_has_what_every_tool_needs(ebpm: Ebpm) -> None:
     assert states["libbpf"] == states["BTF"] == states["tracefs"] == OK
 
 
+@pytest.mark.needs("rows")
+def test_it_says_who_writes_the_rows_of_busy_tools(
+    ebpm: Ebpm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "ok rows           a busy tool's are written by C\n" in ebpm.run("doctor").stdout
+    monkeypatch.setenv("EBPM_PURE", "1")
+    assert "written by Python: EBPM_PURE is set\n" in ebpm.run("doctor").stdout
+
+
 def test_without_libbpf_it_says_so_and_ends_with_the_status_of_a_missing_feature(
     ebpm: Ebpm, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
 from ebpm.btf.decode import reader
-from ebpm.event import Event
+from ebpm.event import Batch
+from ebpm.output.jsonl import JsonLines
 from ebpm.package.describe import describe
 from ebpm.package.model import Package
 from ebpm.runtime.session import Session
+from tests.output.test_generated import Memory
 from tests.runtime.test_session import start, trigger
 
 pytestmark = pytest.mark.needs("compiler", "bpf")
@@ -38,20 +42,35 @@ def running(pids: list[int]) -> bool:
     return bool(pids)
 
 
-def events(session: Session, argument: int, pids: list[int]) -> Iterator[Event]:
+def batches(session: Session, argument: int, pids: list[int]) -> Iterator[Batch]:
     """Read while there are producers, now and then late, and then what is left."""
     at = time.monotonic()
     while running(pids):
         if time.monotonic() - at > 0.05:
             time.sleep(0.03)  # the buffers run over meanwhile
             at = time.monotonic()
-        for batch in session.batches(0.01):
-            yield from batch.events()
-    for batch in session.batches(0.05):
-        yield from batch.events()
+        yield from session.batches(0.01)
+    yield from session.batches(0.05)
     announce_losses(argument)
-    for batch in session.remaining():
-        yield from batch.events()
+    yield from session.remaining()
+
+
+def decoded(coming: Iterator[Batch]) -> Iterator[dict[str, Any]]:
+    for batch in coming:
+        for event in batch.events():
+            yield event.fields
+
+
+def printed(coming: Iterator[Batch]) -> Iterator[dict[str, Any]]:
+    """Write each batch as JSON, in C once there are many, and read it again later."""
+    stream = Memory()
+    sink = JsonLines(stream, named=False)
+    for batch in coming:
+        sink.write(batch)
+    (writer,) = sink._writers.values()
+    assert writer is not None
+    assert writer._rows is not None
+    yield from map(json.loads, filter(None, stream.lines()))
 
 
 def announce_losses(argument: int) -> None:
@@ -73,16 +92,19 @@ def produced(session: Session, data: bytes) -> int:
     return int(reader(facts.layout(fact.type_id))(section.lookup(bytes(4)), fact.offset))
 
 
+@pytest.mark.parametrize("take", [decoded, pytest.param(printed, marks=pytest.mark.needs("rows"))])
 @pytest.mark.parametrize(("kind", "argument"), [("ring", MAGIC), ("perf", MAGIC + 1)])
 def test_what_is_consumed_and_what_is_lost_is_what_was_produced(
-    program: Callable[[str], Package], kind: str, argument: int
+    program: Callable[[str], Package],
+    kind: str,
+    argument: int,
+    take: Callable[[Iterator[Batch]], Iterator[dict[str, Any]]],
 ) -> None:
     package = program("stress")
     with start(package, {"magic": MAGIC}) as session:
         pids = [produce(argument, CALLS) for _ in range(PRODUCERS)]
         seen, bad = set(), 0
-        for event in events(session, argument, pids):
-            fields = event.fields
+        for fields in take(batches(session, argument, pids)):
             number = fields["seq"]
             bad += fields["inverse"] != ~number & (1 << 64) - 1 or number in seen
             bad += fields["text"] != chr(ord("a") + number % 16) * 19

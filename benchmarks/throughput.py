@@ -5,7 +5,8 @@
 A generator calls getppid at a chosen rate; a program reports each call; the consumers print them as
 columns (or JSON) to /dev/null. All consumers of one size run in turn, in one series. The generator
 has one CPU and the consumer another; with --real-time both go before whatever else runs there.
-Needs root, two CPUs, ziglang; bpftrace if it is there.
+``pure`` is ebpm without the native part, as it runs where no wheel of a platform is. Needs root,
+two CPUs, ziglang, scripts/native; bpftrace if it is there.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from benchmarks import figures, quiet
 from benchmarks.figures import ROOT, Table, finish, machine, median, place
 from ebpm.api import Workspace, host_platform
 from ebpm.cli.build import write_files
+from ebpm.output.busy import available
 from ebpm.package.describe import describe
 from ebpm.runtime.libbpf.binding import Libbpf
 
@@ -89,6 +91,7 @@ class Bench:
             "c": [str(self.consumer), str(self.object), str(pid), self.kind],
             "paced": [str(self.consumer), str(self.object), str(pid), self.kind, "pace"],
             "ebpm": [*ebpm, package, "--target", str(pid)],
+            "pure": ["env", "EBPM_PURE=1", *ebpm, package, "--target", str(pid)],
             "json": [*ebpm, "--json", package, "--target", str(pid)],
             "callback": [
                 *(sys.executable, str(HERE / "callback.py"), self.libbpf, str(self.object)),
@@ -243,7 +246,7 @@ def costs_table(
 
 def traced_table(bench: Bench, generator: Path, table: Table) -> None:
     """What a call costs the traced process, at full speed."""
-    for one in ("c", "paced", "ebpm"):
+    for one in ("c", "paced", "ebpm", "pure"):
         run = bench.run(one, 0, 0.3, generator)
         name = f"{bench.size} B, {bench.kind}: a call of the traced process at full speed, {one}"
         table.note(name, f"{run.nanoseconds / run.calls:.0f} ns, {run.lost} of {run.calls} lost")
@@ -257,7 +260,7 @@ def other_rows(folder: Path, generator: Path, *, short: bool) -> Table:
         quiet.latency(bench, generator, table, 1 if short else 5)
         quiet.idle(bench, table, 2 if short else 10)
     texts = Bench(folder, 300, RING, "-DDISTINCT")
-    for who in ("ebpm", "json"):
+    for who in ("ebpm", "pure", "json"):
         quiet.memory(texts, generator, table, who, 500_000 if short else 10_000_000)
     quiet.many(Bench(folder, 24, RING), table, [1, 10, 100])
     return table
@@ -274,8 +277,10 @@ def main() -> int:
     parts = set(given.only.split(","))
     if len(os.sched_getaffinity(0)) < 2 or os.geteuid():
         raise SystemExit("this needs root and two CPUs")
-    print(f"throughput: {machine()}")
+    rows = "" if available() else ", no rows.so: ebpm is pure (scripts/native makes it)"
+    print(f"throughput: {machine()}{rows}")
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    os.environ.pop("EBPM_PURE", None)
     compile_dir(ROOT / "ebpm", quiet=2)  # as pip does
     figures.go_first(20)
     others = ["bpftrace"] if shutil.which("bpftrace") else []
@@ -288,7 +293,8 @@ def main() -> int:
             for size in map(int, given.sizes.split(",")):
                 bench = Bench(folder, size, kind)
                 table = Table(f"Events of {size} bytes, {kind} buffer")
-                who = ["c", "paced", "ebpm", "json", *["callback"] * (kind == RING), *others]
+                who = ["c", "paced", "ebpm", "pure", "json", *others]
+                who += ["callback"] * (kind == RING)
                 if "rates" in parts:
                     rates_table(bench, generator, table, who, short=given.short)
                 if "costs" in parts:

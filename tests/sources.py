@@ -148,7 +148,15 @@ def build(
     """Write a source (the first file) and what it includes, and build it."""
     source = write(place, files)
     given = [place / name for name in headers]
-    return pack.build(source, given, compiler=compiler(), **options)
+    return pack.build(source, given, compiler=compiler(), **{"kept": kept(), **options})
+
+
+@functools.cache
+def kept() -> Path:
+    """Make the folder that keeps the kernel's types for the builds of this run."""
+    place = folder() / "kept"
+    place.mkdir(mode=0o700)
+    return place
 
 
 @functools.cache

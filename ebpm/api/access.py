@@ -147,8 +147,10 @@ class Access:
 
         from ebpm.build import pack
         from ebpm.build.toolchain import find_compiler
+        from ebpm.cache.derived import Derived
 
         found, beside = pack.find_source(Path(source))
+        kept = Derived(self.config.cache).folder("headers")
         return pack.build(
             found,
             list(headers) or beside,
@@ -157,6 +159,7 @@ class Access:
             cflags=cflags,
             vmlinux=_vmlinux(vmlinux) if vmlinux else None,
             version=version,
+            kept=Path(kept) if kept else None,
         )
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,7 +20,7 @@ from ebpm.btf.graft import graft
 from ebpm.btf.parse import Btf
 from ebpm.btf.types import Variable
 from ebpm.build import scanner
-from ebpm.build.headers import HeaderSet, header_set
+from ebpm.build.headers import HeaderSet, header_set, require_types
 from ebpm.build.strip import strip
 from ebpm.build.toolchain import Compiler, CompilerRun
 from ebpm.errors import BuildFailed, InvalidObject
@@ -33,6 +35,13 @@ _TARGETS = {"amd64": "x86", "ppc64le": "powerpc", "riscv64": "riscv", "s390x": "
 _SOURCE = "src"
 _PATH_FLAGS = ("-I", "-isystem", "-iquote", "-idirafter", "-include", "-imacros")
 _PATH_FLAG = re.compile(r"(-I|-isystem|-iquote|-idirafter)([^=].*)")
+_HARMLESS = re.compile(  # flags that cannot change what vmlinux.h says, and the paths after them
+    r"-W(?!p,).* | -(I|isystem|iquote|idirafter).* | /.*", re.VERBOSE | re.DOTALL
+)
+_BEGINS = re.compile(  # a source in which nothing can
+    rb'(?:\s | //[^\n\\]*\n | /\*.*?\*/)* \#[ \t]*include[ \t]*["<]vmlinux\.h[">]',
+    re.DOTALL | re.VERBOSE,
+)
 _EXPORT = "__ebpm_export_"
 _HINTS = (
     (r"'vmlinux\.h' file not found", 'ebpm brings it: write #include "vmlinux.h"'),
@@ -65,6 +74,7 @@ class Workbench:
         compiler: see :func:`ebpm.build.toolchain.find_compiler`.
         cflags: flags after ours.
         vmlinux: a vmlinux.h to use instead of the committed ones.
+        kept: a folder that only the running user can write, to keep these unpacked for the next.
     """
 
     def __init__(
@@ -74,10 +84,13 @@ class Workbench:
         *,
         cflags: Sequence[str] = (),
         vmlinux: bytes | None = None,
+        kept: Path | None = None,
     ) -> None:
         self.compiler = compiler
         self.cflags = tuple(_absolute(cflags))
         self._vmlinux = vmlinux
+        self._kept = kept
+        self._begins_with_types = False  # known when it has been preprocessed
         self._headers: dict[str, HeaderSet] = {}
         self._stack = ExitStack()
         self.folder = Path(self._stack.enter_context(TemporaryDirectory(prefix="ebpm-build-")))
@@ -111,30 +124,63 @@ class Workbench:
     def __exit__(self, *error: object) -> None:
         self._stack.close()
 
+    def require(self, architectures: Sequence[str]) -> None:
+        """Refuse architectures whose types are not at hand."""
+        for architecture in architectures if self._vmlinux is None else ():
+            require_types(architecture)
+
     def headers(self, architecture: str) -> HeaderSet:
         """Lay out the headers of an architecture, once."""
         if architecture not in self._headers:
-            made = self._stack.enter_context(header_set(architecture, self._vmlinux))
+            made = header_set(architecture, self._vmlinux, self._kept)
+            one = self._stack.enter_context(made)
             if not self._headers:
-                self._place(made.folder, "include")
-            self._places[made.folder] = "include"  # of every architecture: libbpf's are the same
-            self._headers[architecture] = made
+                self._place(one.folder, "include")
+            for folder in one.folders():  # of every architecture: libbpf's are the same
+                self._places[folder] = "include"
+            self._headers[architecture] = one
         return self._headers[architecture]
 
-    def preprocess(self, architecture: str, target: str | None) -> CompilerRun:
-        """Preprocess with comments kept; ``target`` is None to leave the architecture open."""
-        arguments = [*self._flags(architecture, target), "-E", "-CC", str(self.source)]
-        return self._run(arguments)
+    def preprocess(self, architecture: str, target: str | None) -> str:
+        """Preprocess with comments kept; ``target`` is None to leave the architecture open.
+
+        The text ends where the compiler failed. What vmlinux.h says may be left out of it.
+        """
+        headers = self.headers(architecture)
+        flags = self._flags(headers.outline or headers.folder, architecture, target)
+        run = self._run([*flags, "-E", "-CC", str(self.source)])
+        text = run.output.decode("utf-8", "replace")
+        if headers.outline:
+            first = next((name for name in scanner.files(text) if name != str(self.source)), "")
+            ours = first == str(headers.outline / "vmlinux.h")
+            self._begins_with_types = ours and bool(_BEGINS.match(self.source.read_bytes()))
+        return text
 
     def compile(
         self, architecture: str, target: str | None, source: Path | None = None
     ) -> tuple[CompilerRun, bytes]:
         """Compile the source, or another that includes it; the object is empty on failure."""
+        headers = self.headers(architecture)
         with TemporaryDirectory(dir=self.folder) as name:
             out = Path(name) / "object.o"
-            flags = self._flags(architecture, target)
-            run = self._run([*flags, "-c", str(source or self.source), "-o", str(out)])
+            flags = self._flags(headers.folder, architecture, target)
+            arguments = [*flags, "-c", str(source or self.source), "-o", str(out)]
+            ready = self._precompiled(headers)
+            run = self._run(["-include-pch", str(ready), *arguments] if ready else arguments)
+            if ready and not run.ok:  # what is wrong is asked of the headers themselves
+                run = self._run(arguments)
+                if run.ok:
+                    ready.unlink(missing_ok=True)
             return run, out.read_bytes() if run.ok else b""
+
+    def _precompiled(self, headers: HeaderSet) -> Path | None:
+        """Give what stands for vmlinux.h, where nothing that comes before could change it."""
+        if headers.kept is None or not self._begins_with_types:
+            return None
+        if not all(_HARMLESS.fullmatch(flag) for flag in self.cflags):
+            return None
+        endianness = _endianness(headers.architecture)
+        return headers.kept.precompiled(self.compiler, [*FLAGS, *endianness])
 
     def _run(self, arguments: list[str]) -> CompilerRun:
         run = self.compiler.run(arguments, folder=self.folder)
@@ -142,9 +188,8 @@ class Workbench:
             return run
         return replace(run, diagnostics=run.diagnostics.replace(*self._named))
 
-    def _flags(self, architecture: str, target: str | None) -> list[str]:
-        headers, folder = self.headers(architecture).folder, self.source.parent
-        flags = [*FLAGS, f"-I{folder}", "-isystem", str(headers)]
+    def _flags(self, headers: Path, architecture: str, target: str | None) -> list[str]:
+        flags = [*FLAGS, f"-I{self.source.parent}", "-isystem", str(headers)]
         flags += self.compiler.system_headers(architecture)
         # None of this machine's paths reach the object.
         places = {str(path): name for path, name in self._places.items()}
@@ -152,8 +197,7 @@ class Workbench:
             f"-ffile-prefix-map={path}={name}" for path, name in places.items() if "=" not in path
         ]
         flags += ["-ffile-compilation-dir=."]
-        if architecture in _BIG_ENDIAN:
-            flags += ["-target", "bpfeb"]  # the last one counts
+        flags += _endianness(architecture)
         if target:
             flags.append(f"-D{_macro(target)}")
         return [*flags, *self.cflags]
@@ -166,10 +210,18 @@ class Workbench:
                 return inside if name == _SOURCE else f"{name}/{inside}"
         return f"system/{path.name}"
 
+    def digest_of(self, path: Path) -> str | None:
+        """Hash a file that was read, with SHA-256; None where there is none."""
+        for made in self._headers.values():
+            if made.kept and made.outline and path == made.outline / "vmlinux.h":
+                return made.kept.digest
+        return sha256(path.read_bytes()).hexdigest() if path.is_file() else None
+
     def own_files(self, text: str) -> list[Path]:
         """List the files of preprocessed text that are neither ours nor the system's."""
         own = self.source.parent
-        foreign = [made.folder for made in self._headers.values()] + [Path("/usr")]
+        foreign = [folder for made in self._headers.values() for folder in made.folders()]
+        foreign.append(Path("/usr"))
         if self.compiler.resources:
             foreign.append(self.compiler.resources)
         paths = [Path(name) for name in scanner.files(text)]
@@ -178,6 +230,10 @@ class Workbench:
             for path in paths
             if path.is_relative_to(own) or not any(path.is_relative_to(one) for one in foreign)
         ]
+
+
+def _endianness(architecture: str) -> list[str]:
+    return ["-target", "bpfeb"] if architecture in _BIG_ENDIAN else []  # the last one counts
 
 
 def _absolute(cflags: Sequence[str]) -> list[str]:
@@ -224,21 +280,22 @@ def compile_objects(
     wanted = list(dict.fromkeys(architectures))
     first = wanted[0]
     _check_target(bench, wanted)
+    bench.require(wanted)
+    text = bench.preprocess(first, None)
+    portable = not _BIG_ENDIAN.intersection(wanted)  # of either byte order alone
+    if portable and not _asks_for_target(bench, text):
+        run, data = bench.compile(first, None)
+        if run.ok:
+            return [_finished(None, data, run)], text
     for architecture in wanted:
         bench.headers(architecture)  # before there are threads that could both lay them out
-    portable = not _BIG_ENDIAN.intersection(wanted)  # of either byte order alone
-    with ThreadPoolExecutor(2) as pool:
-        text_run = pool.submit(bench.preprocess, first, None)
-        object_run = pool.submit(bench.compile, first, None)
-        text, (run, data) = text_run.result(), object_run.result()
-    if portable and run.ok and not _asks_for_target(bench, common := _text(text)):
-        return [_finished(None, data, run)], common
-    runs = {one: bench.compile(one, one) for one in wanted}
+    with ThreadPoolExecutor(_processors()) as pool:
+        runs = dict(zip(wanted, pool.map(lambda one: bench.compile(one, one), wanted), strict=True))
     failed = [one for one, (run, _) in runs.items() if not run.ok]
     if failed:
         raise _failure(bench, runs[failed[0]][0], failed[0], [x for x in wanted if x not in failed])
     objects = [_finished(one, data, run) for one, (run, data) in runs.items()]
-    return objects, _text(bench.preprocess(first, first))
+    return objects, bench.preprocess(first, first)
 
 
 def add_types(
@@ -272,8 +329,8 @@ def add_types(
     return replace(one, data=_rewritten(one.data, graft(object_btf, types_btf, roots)))
 
 
-def _text(run: CompilerRun) -> str:
-    return run.output.decode("utf-8", "replace")
+def _processors() -> int:
+    return len(os.sched_getaffinity(0))
 
 
 def _check_target(bench: Workbench, architectures: Sequence[str]) -> None:

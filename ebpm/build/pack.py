@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +76,7 @@ def build(
     cflags: Sequence[str] = (),
     vmlinux: bytes | None = None,
     version: str | None = None,
+    kept: Path | None = None,
 ) -> BuildResult:
     """Build a package.
 
@@ -88,15 +88,14 @@ def build(
         cflags: flags for the compiler after ours.
         vmlinux: a vmlinux.h instead of the committed ones.
         version: of the tool, instead of what its documentation says.
+        kept: see :class:`ebpm.build.compile.Workbench`.
 
     Raises:
         BuildFailed: the compiler refuses the source.
         InvalidAnnotation: a comment cannot be understood.
     """
-    for header in headers:
-        if not header.is_file():
-            raise TargetNotFound(f"header {header} does not exist")
-    with Workbench(source, compiler, cflags=cflags, vmlinux=vmlinux) as bench:
+    _require(headers)
+    with Workbench(source, compiler, cflags=cflags, vmlinux=vmlinux, kept=kept) as bench:
         objects, text = compile_objects(bench, architectures)
         found = _declarations(bench, text, headers)
         first = describe(objects[0].data)
@@ -143,6 +142,12 @@ def build(
     warnings = list(dict.fromkeys(one.warnings for one in objects))
     warnings += [f"{source.name}: warning: {remark}\n" for remark in remarks]
     return BuildResult(package=package, warnings="".join(warnings))
+
+
+def _require(headers: Sequence[Path]) -> None:
+    for header in headers:
+        if not header.is_file():
+            raise TargetNotFound(f"header {header} does not exist")
 
 
 def _tool_name(source: Path) -> str:
@@ -273,7 +278,6 @@ def _inputs(bench: Workbench, text: str) -> dict[str, str]:
     for path in map(Path, scanner.files(text)):
         if bench.compiler.resources and path.is_relative_to(bench.compiler.resources):
             continue  # the compiler's own: its version stands for them
-        if path.is_file():  # #line may name anything
-            digest = sha256(path.read_bytes()).hexdigest()
+        if digest := bench.digest_of(path):  # #line may name anything
             inputs[_printable(bench.name_of(path))] = f"sha256:{digest}"
     return dict(sorted(inputs.items()))

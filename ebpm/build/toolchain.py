@@ -26,6 +26,7 @@ class Compiler:
     command: tuple[str, ...]
     version: str  # what the package records: "ziglang 0.17.0 (clang version 22.1.8)"
     resources: Path | None = None  # ziglang's lib folder: its headers instead of the system's
+    identity: str | None = None  # what no other compiler has; None: it may change unnoticed
 
     def system_headers(self, architecture: str) -> list[str]:
         """Give the flags for the C and kernel headers of an architecture (OCI name)."""
@@ -98,10 +99,12 @@ def _ziglang() -> Compiler | None:
         return None
     from importlib.metadata import version
 
+    status = zig.stat()
     return Compiler(
         command=found[1].command,
         version=f"ziglang {version('ziglang')} ({found[1].version})",
         resources=root / "lib",
+        identity=f"{zig} {status.st_size} {status.st_mtime_ns}",
     )
 
 

@@ -36,13 +36,11 @@ class Derived:
 
     def write(self, kind: str, key: str, data: bytes) -> bool:
         """Keep a file; False where that is not possible, which is nobody's error."""
-        folder = f"{self._root}/{kind}"
+        folder = self.folder(kind)
+        if folder is None:
+            return False
         temporary = f"{folder}/.{key[:80]}.{os.getpid()}.{os.urandom(4).hex()}"
         try:
-            os.makedirs(self._root, mode=0o700, exist_ok=True)
-            os.makedirs(folder, mode=0o700, exist_ok=True)
-            if not self._private(kind):
-                return False
             fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             with os.fdopen(fd, "wb") as file:
                 file.write(data)
@@ -51,6 +49,16 @@ class Derived:
             discard(temporary)
             return False
         return True
+
+    def folder(self, kind: str) -> str | None:
+        """Give a folder for files that others make and read; None where that is not possible."""
+        folder = f"{self._root}/{kind}"
+        try:
+            os.makedirs(self._root, mode=0o700, exist_ok=True)
+            os.makedirs(folder, mode=0o700, exist_ok=True)
+            return folder if self._private(kind) else None
+        except OSError:
+            return None
 
     def _private(self, kind: str) -> bool:
         return self._ours(os.lstat(self._root)) and self._ours(os.lstat(f"{self._root}/{kind}"))

@@ -386,8 +386,8 @@ def test_a_source_for_one_architecture_fails_with_the_way_to_build_for_the_other
 
 
 def test_an_unknown_architecture_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(HeadersMissing, match=r"no vmlinux\.h for s390x") as caught:
-        build(HEAD + program(), architectures=["s390x"])
+    with pytest.raises(HeadersMissing, match=r"no vmlinux\.h for sparc64") as caught:
+        build(HEAD + program(), architectures=["sparc64"])
     assert "amd64, arm64" in caught.value.hint
 
 

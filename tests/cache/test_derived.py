@@ -93,3 +93,17 @@ def test_a_write_that_fails_leaves_nothing(root: Path) -> None:
     root.chmod(0o700)
     assert not derived.write("plans", "a", b"data")
     assert [path.name for path in (root / "plans").iterdir()] == ["a"]
+
+
+def test_a_folder_is_given_where_nobody_else_can_write(root: Path) -> None:
+    derived = Derived(str(root))
+    folder = derived.folder("headers")
+    assert folder == str(root / "headers")
+    assert stat.S_IMODE(os.stat(folder).st_mode) == 0o700
+    assert derived.folder("headers") == folder
+    (root / "headers").chmod(0o770)
+    assert derived.folder("headers") is None
+    (root / "headers").rmdir()
+    (root / "headers").symlink_to(root.parent)
+    assert derived.folder("headers") is None
+    assert Derived("/proc/nowhere").folder("headers") is None

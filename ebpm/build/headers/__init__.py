@@ -16,6 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from ebpm.build.headers.kept import KeptTypes, keep
 from ebpm.errors import HeadersMissing
 
 _HERE = Path(__file__).parent
@@ -29,6 +30,13 @@ class HeaderSet:
 
     folder: Path
     architecture: str
+    kept: KeptTypes | None = None  # where vmlinux.h is a link to
+    outline: Path | None = None  # the same folder, but for the types in vmlinux.h
+
+    def folders(self) -> list[Path]:
+        """List the folders that files of it are read from."""
+        kept = [self.kept.folder, self.outline] if self.kept and self.outline else []
+        return [self.folder, *kept]
 
 
 def architectures() -> list[str]:
@@ -37,22 +45,40 @@ def architectures() -> list[str]:
 
 
 @contextmanager
-def header_set(architecture: str, vmlinux: bytes | None = None) -> Iterator[HeaderSet]:
+def header_set(
+    architecture: str, vmlinux: bytes | None = None, root: Path | None = None
+) -> Iterator[HeaderSet]:
     """Lay out the headers for one architecture in a temporary folder.
 
     Args:
         architecture: as OCI names it.
         vmlinux: a vmlinux.h to use instead of the committed one.
+        root: a folder that only the running user can write, to keep the committed one unpacked.
 
     Raises:
         HeadersMissing: libbpf's headers, or the types of this architecture, are not here.
     """
+    kept = None
+    if root and vmlinux is None:
+        kept = keep(root, architecture, _packed(architecture).read_bytes(), lzma.decompress)
     with TemporaryDirectory(prefix="ebpm-headers-") as name:
         folder = Path(name)
-        (folder / "bpf").symlink_to(libbpf_headers(), target_is_directory=True)
-        (folder / "ebpm").symlink_to(_HERE / "ebpm", target_is_directory=True)
-        (folder / "vmlinux.h").write_bytes(vmlinux or kernel_types(architecture))
-        yield HeaderSet(folder, architecture)
+        if kept is None:
+            _lay_out(folder)
+            (folder / "vmlinux.h").write_bytes(vmlinux or kernel_types(architecture))
+            yield HeaderSet(folder, architecture)
+            return
+        whole, outline = folder / "whole", folder / "outline"
+        for one, types in ((whole, kept.folder), (outline, kept.outline)):
+            one.mkdir()
+            _lay_out(one)
+            (one / "vmlinux.h").symlink_to(types / "vmlinux.h")
+        yield HeaderSet(whole, architecture, kept, outline)
+
+
+def _lay_out(folder: Path) -> None:
+    (folder / "bpf").symlink_to(libbpf_headers(), target_is_directory=True)
+    (folder / "ebpm").symlink_to(_HERE / "ebpm", target_is_directory=True)
 
 
 def libbpf_headers() -> Path:
@@ -66,12 +92,20 @@ def libbpf_headers() -> Path:
 @lru_cache(maxsize=4)  # a build compiles two or three times with the same
 def kernel_types(architecture: str) -> bytes:
     """Read the committed vmlinux.h of an architecture."""
+    return lzma.decompress(_packed(architecture).read_bytes())
+
+
+def require_types(architecture: str) -> None:
+    """Refuse an architecture that has no committed vmlinux.h."""
+    _packed(architecture)
+
+
+def _packed(architecture: str) -> Path:
     path = _HERE / "vmlinux" / f"{architecture}.h.xz"
-    try:
-        return lzma.decompress(path.read_bytes())
-    except FileNotFoundError:
-        known = ", ".join(architectures())
-        raise HeadersMissing(
-            f"there is no vmlinux.h for {architecture}",
-            hint=f"build for {known}, or give one with --vmlinux FILE",
-        ) from None
+    if path.exists():
+        return path
+    known = ", ".join(architectures())
+    raise HeadersMissing(
+        f"there is no vmlinux.h for {architecture}",
+        hint=f"build for {known}, or give one with --vmlinux FILE",
+    )

@@ -1,0 +1,150 @@
+"""The committed kernel types unpacked, outlined and precompiled, in a folder that outlives a build.
+
+A vmlinux.h is 3.5 MB, and reading it is nine tenths of a compilation. Precompiled it takes a
+tenth of the time, and the object is the same to the bit. Nothing here changes what a build makes:
+without the folder, or with a file in it that the compiler refuses, vmlinux.h is read as it is.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from ebpm.build.toolchain import Compiler
+
+_DIRECTIVE = re.compile(rb"^[ \t]*#.*\n", re.MULTILINE)
+_LONGEST_UNUSED = 30 * 86400  # seconds, after which types go when others come
+_MOST_PRECOMPILED = 3  # files of 24 MB beside one vmlinux.h: for each compiler and its flags one
+_HEADER, _OUTLINE = "vmlinux.h", "outline/vmlinux.h"
+_SEED = "types.h"  # includes it, so that it counts as a header of the system when precompiled
+_DIGESTS = "digests.json"
+
+
+@dataclass(frozen=True, slots=True)
+class KeptTypes:
+    """One architecture's types, in a folder that only the running user can write.
+
+    Besides vmlinux.h there is ``outline/vmlinux.h``, which has its directives alone: to preprocess
+    a source it serves as well, since the types themselves are not looked at then.
+    """
+
+    folder: Path
+    digest: str  # SHA-256 of vmlinux.h, in hexadecimal
+    fresh: bool  # put there just now: it does not yet show that it is used again
+
+    @property
+    def outline(self) -> Path:
+        """The folder of the vmlinux.h without its types."""
+        return (self.folder / _OUTLINE).parent
+
+    def precompiled(self, compiler: Compiler, flags: Sequence[str]) -> Path | None:
+        """Give the file that stands for an ``#include`` of vmlinux.h, made if it is worth it.
+
+        Making it takes more than two compilations' time, so the first build does not.
+
+        Args:
+            compiler: who is to read it.
+            flags: what else decides what can be read: the compiler's defaults and its target.
+        """
+        if compiler.identity is None:
+            return None
+        key = sha256("\0".join((compiler.identity, *flags)).encode()).hexdigest()[:16]
+        path = self.folder / f"{key}.pch"
+        if path.exists():
+            with suppress(OSError):
+                os.utime(path)
+            return path
+        return None if self.fresh else self._precompile(path, compiler, flags)
+
+    def _precompile(self, path: Path, compiler: Compiler, flags: Sequence[str]) -> Path | None:
+        try:
+            with TemporaryDirectory(dir=self.folder, prefix=".") as name:
+                made = Path(name) / path.name
+                # The time of vmlinux.h is left out: its bytes are known by their digest.
+                arguments = [*flags, "-isystem", str(self.folder), "-Xclang", "-fno-pch-timestamp"]
+                arguments += ["-x", "c-header", str(self.folder / _SEED), "-o", str(made)]
+                if not compiler.run(arguments).ok:
+                    return None
+                made.chmod(0o400)
+                made.replace(path)
+            others = sorted(self.folder.glob("*.pch"), key=_time, reverse=True)
+            for other in others[_MOST_PRECOMPILED:]:
+                other.unlink(missing_ok=True)
+        except OSError:
+            return None
+        return path
+
+
+def keep(
+    root: Path, architecture: str, packed: bytes, unpack: Callable[[bytes], bytes]
+) -> KeptTypes | None:
+    """Find an architecture's types in a folder, or put them there.
+
+    Args:
+        root: only the running user can write it.
+        architecture: as OCI names it.
+        packed: the committed file, by whose digest they are found.
+        unpack: gives the vmlinux.h in it.
+
+    Returns:
+        None where they cannot be kept, which is nobody's error.
+    """
+    folder = root / f"{architecture}-{sha256(packed).hexdigest()[:16]}"
+    if found := _find(folder):
+        return found
+    unpacked = unpack(packed)
+    try:
+        _remove_unused(root)
+        with TemporaryDirectory(dir=root, prefix=".") as name:
+            made = Path(name) / folder.name
+            (made / _OUTLINE).parent.mkdir(0o700, parents=True)
+            files = {_HEADER: unpacked, _OUTLINE: b"".join(_DIRECTIVE.findall(unpacked))}
+            files[_SEED] = b'#include "vmlinux.h"\n'
+            digests = {name: sha256(data).hexdigest() for name, data in files.items()}
+            for place, data in (files | {_DIGESTS: json.dumps(digests).encode()}).items():
+                (made / place).write_bytes(data)
+                (made / place).chmod(0o400)
+            with suppress(OSError):
+                made.rename(folder)  # not if another build was first
+    except OSError:
+        return None
+    return _find(folder, fresh=True)
+
+
+def _find(folder: Path, *, fresh: bool = False) -> KeptTypes | None:
+    """Open types that are there; what is damaged is removed."""
+    try:
+        digests = json.loads((folder / _DIGESTS).read_bytes())
+        found = {name: sha256((folder / name).read_bytes()).hexdigest() for name in digests}
+        if found == digests:
+            os.utime(folder)
+            return KeptTypes(folder, digests[_HEADER], fresh)
+    except (OSError, ValueError):
+        if not folder.exists():
+            return None
+    shutil.rmtree(folder, ignore_errors=True)
+    return None
+
+
+def _remove_unused(root: Path) -> None:
+    """Remove the types that no build has read for a month, and what interrupted ones left."""
+    oldest = time.time() - _LONGEST_UNUSED
+    for path in root.iterdir():
+        if _time(path) < oldest:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _time(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0

@@ -32,7 +32,7 @@ KERNELS: dict[str, tuple[tuple[str, ...], str]] = {  # suites; the names of pack
 }
 PROCESSORS = os.cpu_count() or 1
 OLDEST, NEWEST = next(iter(KERNELS)), "newest"
-MODULES = ("veth", "sch_ingress", "cls_bpf")
+MODULES = ("veth", "sch_ingress", "cls_bpf", "loop")
 USERLAND = ("trixie", "trixie-security")
 PYTHON = "python3.13"
 PACKAGES = (
@@ -46,6 +46,7 @@ PACKAGES = (
     f"{PYTHON}-minimal",
     "zlib1g",
 )
+PEERS = ("libbpf-tools", "libelf1t64", "libzstd1")
 _LEFT_OUT = ("usr/share", "etc", "boot", "usr/lib/systemd")
 _LEFT_OUT_FOLDERS = {"test", "idlelib", "tkinter", "lib2to3", "ensurepip", "pydoc_data"}
 MACHINES = {  # by Debian's name: qemu's program and arguments, the console
@@ -127,7 +128,7 @@ def fetch(name: str, architecture: str, *, update: bool = False) -> Kernel:
     """
     folder = CACHE / architecture / name
     with _locked(folder):
-        if update or not (folder / "package").exists():
+        if update or _kept(folder)[2:] != [*MODULES]:
             suites, begins = KERNELS[name]
             suite = Suite(folder / "apt", *suites, architecture=architecture, kinds=("deb",))
             for package in suite.matching(rf"^{begins}[0-9.+deb-]*-cloud-{architecture}$"):
@@ -135,17 +136,23 @@ def fetch(name: str, architecture: str, *, update: bool = False) -> Kernel:
                     break
             else:
                 raise SystemExit(f"the mirror has no kernel {name} for {architecture}")
-        package, version = (folder / "package").read_text().split()
+        package, version, *_ = _kept(folder)
     (modules,) = (folder / "modules").iterdir()
     return Kernel(
         name, architecture, package, version, folder / "vmlinuz", modules, folder / "config"
     )
 
 
+def _kept(folder: Path) -> list[str]:
+    """Tell what was unpacked: a package, its version, and the modules; nothing if nothing was."""
+    path = folder / "package"
+    return path.read_text().split() if path.exists() else []
+
+
 def _unpack_kernel(suite: Suite, package: str, folder: Path) -> bool:
     """Unpack a kernel's image and the modules wanted; False if the mirror lists it but lacks it."""
     version = suite.version(package)
-    if (folder / "package").exists() and (folder / "package").read_text() == f"{package} {version}":
+    if _kept(folder) == [package, version, *MODULES]:
         return True
     files = folder / "files"
     shutil.rmtree(files, ignore_errors=True)
@@ -169,7 +176,7 @@ def _unpack_kernel(suite: Suite, package: str, folder: Path) -> bool:
             data = lzma.decompress(data) if path.suffix == ".xz" else data
             (folder / "modules" / release / f"{name}.ko").write_bytes(data)
     shutil.rmtree(files)
-    (folder / "package").write_text(f"{package} {version}")
+    (folder / "package").write_text(" ".join((package, version, *MODULES)))
     return True
 
 
@@ -187,6 +194,25 @@ def userland(architecture: str) -> Path:
             compile_python(root, root / "usr/lib" / PYTHON)
             (folder / "complete").touch()
     return root
+
+
+def peers(architecture: str) -> Path:
+    """Unpack Debian's libbpf-tools, if that has not been done; give a folder with its programs.
+
+    They are those of Debian 13, called NAME-libbpf, with the libraries that they need beside them.
+    """
+    folder = CACHE / architecture / "peers"
+    with _locked(folder):
+        if not (folder / "complete").exists():
+            suite = Suite(folder / "apt", *USERLAND, architecture=architecture, kinds=("deb",))
+            for package in PEERS:
+                suite.unpack(package, folder / "files")
+            for path in (folder / "files").rglob("*"):
+                if path.name.endswith("-libbpf") or ".so." in path.name:
+                    shutil.copy(path, folder)
+            shutil.rmtree(folder / "files")
+            (folder / "complete").write_text(suite.version(PEERS[0]))
+    return folder
 
 
 def compile_python(root: Path, folder: Path) -> None:

@@ -5,6 +5,7 @@ initramfs; each case of tests/kernel/cases.py must report events, or fail with t
 the feature and the kernel that it came with.
 
     scripts/kernels [--kernel 5.10,newest] [--arch amd64] [--only HOOK] [--update] [--record]
+                    [--namesakes]
 
 Needs QEMU, Debian's apt and dpkg and a mirror, and ebpm with its compiler, which also makes libbpf
 for the guest; scripts/kernels, without .py, installs them.
@@ -25,7 +26,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
 
 import emulator  # noqa: E402
 
-from tests.kernel import matrix  # noqa: E402
+from tests.kernel import matrix, pairs  # noqa: E402
 
 RESULTS = ROOT / "docs/data/kernels.json"
 GUEST = f"""{emulator.PYTHON} -I -c '
@@ -33,13 +34,14 @@ import sys
 sys.path.insert(0, "/guest")
 sys.argv[1:] = ["/guest/cases", *%s]
 from tests.kernel.guest import main
-main()'"""
+main()' && {{ [ -z "$namesakes" ] || EBPM_CACHE=/guest/cache PYTHONPATH=/guest \\
+{emulator.PYTHON} -m tests.kernel.pairs /guest/peers $namesakes; }}"""
 SECONDS = 400  # for one kernel
 LSM = "lsm=lockdown,yama,bpf"
 
 
 def ask(
-    architecture: str, names: list[str], only: list[str], *, update: bool
+    architecture: str, names: list[str], only: list[str], *, update: bool, namesakes: bool
 ) -> list[dict[str, object]]:
     """Boot kernels, as many at a time as there are processors; give the results of each."""
     began = time.monotonic()
@@ -47,6 +49,7 @@ def ask(
     root = emulator.userland(architecture)
     say(began, f"kernels: {', '.join(f'{one.release} ({one.package})' for one in kernels)}")
     tools = matrix.compile_cases(architecture)
+    given = pairs.assign([(one.name, one.release) for one in kernels] if namesakes else [])
     say(began, "tools compiled")
     results = []
     with tempfile.TemporaryDirectory() as name:
@@ -54,24 +57,29 @@ def ask(
         guest.mkdir()
         emulator.copy_ebpm(guest, architecture)
         matrix.fill_guest(guest, tools)
+        if namesakes:
+            matrix.bring_namesakes(guest, [tool for tools in given.values() for tool in tools])
         emulator.compile_python(root, guest)
         emulator.initramfs(image, root, guest, GUEST % json.dumps(only), kernels)
         say(began, f"initramfs of {image.stat().st_size >> 20} MB")
         with ThreadPoolExecutor(emulator.PROCESSORS) as pool:
-            boots = [pool.submit(boot, one, image) for one in kernels]
+            boots = [pool.submit(boot, one, image, given.get(one.name, [])) for one in kernels]
             for one, done in zip(kernels, boots, strict=True):
                 text, seconds = done.result()
                 config = one.config.read_text()
                 answers = matrix.read_answers(text, one.release, architecture, config)
                 say(began, f"{one.name} on {architecture}: {len(answers)} hooks in {seconds:.1f} s")
                 results.append(result(one, answers, len(only) or len(matrix.CASES)))
+                results[-1]["namesakes"] = matrix.lines(text, "pair")
     return results
 
 
-def boot(kernel: emulator.Kernel, image: Path) -> tuple[str, float]:
+def boot(kernel: emulator.Kernel, image: Path, namesakes: list[str]) -> tuple[str, float]:
     """Boot a kernel; give what it printed, and the seconds."""
     began = time.monotonic()
-    return emulator.boot(kernel, image, seconds=SECONDS, options=LSM), time.monotonic() - began
+    # What the kernel does not know, it gives to /init as a variable.
+    options = f"{LSM} namesakes={','.join(namesakes)}" if namesakes else LSM
+    return emulator.boot(kernel, image, seconds=SECONDS, options=options), time.monotonic() - began
 
 
 def result(kernel: emulator.Kernel, answers: list[matrix.Answer], wanted: int) -> dict[str, object]:
@@ -105,7 +113,8 @@ def record(results: list[dict[str, object]]) -> None:
         kept = json.loads(RESULTS.read_text())
     new = {(one["kernel"], one["architecture"]) for one in results}
     old = [one for one in kept["kernels"] if (one["kernel"], one["architecture"]) not in new]
-    own = [{key: one[key] for key in one if key != "wrong"} for one in results]
+    left_out = ("wrong", "namesakes")
+    own = [{key: one[key] for key in one if key not in left_out} for one in results]
     order = list(emulator.KERNELS)
     kept["kernels"] = sorted(
         [*old, *own], key=lambda one: (one["architecture"], order.index(one["kernel"]))
@@ -127,6 +136,12 @@ def main() -> None:
     parser.add_argument("--only", metavar="HOOK", action="append", default=[], help="one case")
     parser.add_argument("--update", action="store_true", help="look for newer packages")
     parser.add_argument("--record", action="store_true", help=f"write {RESULTS.relative_to(ROOT)}")
+    parser.add_argument(
+        "--namesakes",
+        action="store_true",
+        help="run the pairs of tests/kernel/pairs.py too, each on the first kernel that can; the"
+        " results go to --json",
+    )
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the results to a file")
     options = parser.parse_args()
     wanted = names if options.kernel == "all" else options.kernel.split(",")
@@ -138,7 +153,13 @@ def main() -> None:
     for architecture in options.arch.split(","):
         if reason := emulator.missing(architecture):
             sys.exit(f"error: {reason}")
-        results += ask(architecture, wanted, options.only, update=options.update)
+        results += ask(
+            architecture,
+            wanted,
+            options.only,
+            update=options.update,
+            namesakes=options.namesakes and architecture == emulator.host_architecture(),
+        )
     if options.json:
         options.json.write_text(json.dumps(results) + "\n")
     if options.record and not options.only:

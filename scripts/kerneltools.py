@@ -61,9 +61,6 @@ def ask(architecture: str, names: list[str], only: list[str]) -> list[dict[str, 
         cases.mkdir()
         emulator.copy_ebpm(guest, architecture)
         matrix.fill_guest(guest, cases)
-        (guest / "tests/kernel/workloads.py").write_bytes(
-            (ROOT / "tests/kernel/workloads.py").read_bytes()
-        )
         (guest / "tools").mkdir()
         with ThreadPoolExecutor(emulator.PROCESSORS) as pool:
             jobs = [pool.submit(compile_tool, t, guest / "tools", architecture) for t in wanted]

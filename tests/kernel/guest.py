@@ -172,6 +172,27 @@ def make_veth(kind: str = "veth", data: bytes = b"") -> None:
     set_up("v1")
 
 
+def make_disk(folder: str) -> None:
+    """Mount a disk with ext4, which lies in memory, on a folder to be made."""
+    image = "/tmp/disk.image"  # the guest's own
+    with open(image, "wb") as file:
+        file.truncate(16 << 20)
+    os.mkdir(folder)
+    for words in (
+        ("losetup", "/dev/loop0", image),
+        ("mke2fs", "/dev/loop0"),
+        ("mount", "-t", "ext4", "/dev/loop0", folder),
+    ):
+        child = os.posix_spawn(
+            "/bin/busybox",
+            ["/bin/busybox", *words],
+            os.environ,
+            file_actions=[(os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_WRONLY, 0)],
+        )
+        if os.waitpid(child, 0)[1]:
+            raise Failed(f"{words[0]} failed")
+
+
 @contextmanager
 def own_cgroup() -> Iterator[str]:
     """Go to a cgroup of our own."""

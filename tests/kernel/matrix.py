@@ -27,7 +27,10 @@ __all__ = ["emulator"]
 CACHE = Path(os.environ.get("EBPM_SCRIPT_CACHE") or ROOT / ".cache").resolve() / "kernels"
 GUEST = (
     "tests/__init__.py",
-    *(f"tests/kernel/{name}.py" for name in ("__init__", "cases", "guest")),
+    *(
+        f"tests/kernel/{name}.py"
+        for name in ("__init__", "cases", "guest", "namesakes", "pairs", "workloads")
+    ),
 )
 BY_NAME = {case.name: case for case in CASES}
 
@@ -123,8 +126,13 @@ def _named(at: int, code: str) -> str:
 
 def read_answers(text: str, release: str, architecture: str, config: str) -> list[Answer]:
     """Read what guest.py printed, and hold it against what the kernel should have said."""
+    return [judge(one, release, architecture, config) for one in lines(text, "hook")]
+
+
+def lines(text: str, key: str) -> list[dict[str, Any]]:
+    """Read the lines of JSON that a guest printed of one sort: those that have a key."""
     found = [json.loads(line[2:]) for line in text.splitlines() if line.startswith("@ {")]
-    return [judge(one, release, architecture, config) for one in found]
+    return [one for one in found if key in one]
 
 
 def judge(one: Mapping[str, Any], release: str, architecture: str, config: str) -> Answer:
@@ -169,3 +177,26 @@ def fill_guest(folder: Path, tools: Path) -> None:
     (folder / "cases").mkdir()
     for path in tools.iterdir():
         shutil.copyfile(path, folder / "cases" / path.name)
+
+
+def bring_namesakes(folder: Path, tools: Sequence[str]) -> None:
+    """Put into a guest's folder what tests/kernel/pairs.py needs: the catalogue, and the peers.
+
+    Args:
+        folder: that has ebpm from :func:`emulator.copy_ebpm`; ``cache`` gets the tools' plans, so
+            that an emulated processor need not make them.
+        tools: by name.
+    """
+    from ebpm.api import Workspace
+    from ebpm.config import Config
+    from ebpm.target import parse_target
+
+    subprocess.run([sys.executable, ROOT / "scripts/catalogue"], check=True)
+    config = Config({"EBPM_CACHE": str(folder / "cache"), "EBPM_STORE": str(folder / "store")})
+    peers = emulator.peers(emulator.host_architecture())
+    (folder / "peers").mkdir()
+    for path in [*peers.glob("*.so.*"), *(peers / f"{name}-libbpf" for name in tools)]:
+        shutil.copy(path, folder / "peers")
+    for name in tools:
+        Workspace(config).prepare(parse_target(name))
+    shutil.copytree(config.catalogue, folder / "ebpm/index/layout")

@@ -1,8 +1,12 @@
-"""One workload under two tools: one of ours, and its namesake in Debian's libbpf-tools."""
+"""One workload under two tools: one of ours, and its namesake in Debian's libbpf-tools.
+
+Runs on this machine and in a guest of the kernel matrix alike: it needs Python alone.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -14,8 +18,12 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-WAITING = {"ep_poll", "do_epoll_wait", "hrtimer_nanosleep", "do_poll", "do_sys_poll", "do_select"}
-"""Where a tool sleeps in the kernel once all its programs are attached."""
+WAITING = {
+    "x86_64": {"7", "23", "35", "230", "232", "270", "271", "281", "441"},
+    "aarch64": {"22", "72", "73", "101", "115", "441"},
+}[os.uname().machine]
+"""System calls in which a tool sleeps once all its programs are attached: those with poll, select,
+epoll_wait and nanosleep in their names."""
 
 Rows = list[dict[str, Any]]
 
@@ -34,7 +42,7 @@ class Workload:
 
     def go(self) -> None:
         """Let it run to its end."""
-        self._process.communicate(b"\n", timeout=20)
+        self._process.communicate(b"\n", timeout=60)
 
     def kill(self) -> None:
         self._process.kill()
@@ -44,9 +52,13 @@ class Workload:
 class Both:
     """Runs both tools over one workload."""
 
-    def __init__(self, folder: Path, tools: Callable[[str], Path]) -> None:
+    def __init__(
+        self, folder: Path, target: Callable[[str], str], *, theirs: str = "/usr/sbin/{}"
+    ) -> None:
+        """Take a place for their output, what `ebpm run` is to run, and where theirs are."""
         self._folder = folder
-        self._tools = tools
+        self._target = target
+        self._theirs = theirs
 
     def run(
         self,
@@ -66,9 +78,8 @@ class Both:
             theirs: likewise.
             settle: seconds between the end of the workload and that of the tools.
         """
-        package = str(self._tools(tool) / "package.json")
-        mine = [sys.executable, "-m", "ebpm", "run", "--json", package, *ours]
-        other = [f"/usr/sbin/{tool}", *theirs]
+        mine = [sys.executable, "-m", "ebpm", "run", "--json", self._target(tool), *ours]
+        other = [self._theirs.format(tool), *theirs]
         out = [self._folder / f"{tool}.ours", self._folder / f"{tool}.theirs"]
         running = []
         with ExitStack() as stack:
@@ -106,10 +117,15 @@ def _wait_until_asleep(process: subprocess.Popen[bytes], errors: Path | None = N
     """Wait until a tool waits for events."""
     for _ in range(1000):
         assert process.poll() is None, errors.read_text() if errors else process.args
-        if Path(f"/proc/{process.pid}/wchan").read_text() in WAITING:
+        if Path(f"/proc/{process.pid}/syscall").read_text().split()[0] in WAITING:
             return
         time.sleep(0.02)
     raise AssertionError(f"{process.args!r} does not begin to wait")
+
+
+def of(found: Rows, *columns: str) -> list[tuple[str, ...]]:
+    """Take columns of our events, as text."""
+    return [tuple(str(one[column]).partition("(")[0] for column in columns) for one in found]
 
 
 def table(text: str, first: str) -> list[list[str]]:

@@ -3,41 +3,30 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from tests.conftest import ROOT
 from tests.kernel import matrix
 from tests.kernel.cases import CASES
+from tests.kernel.conftest import Kernels
 
 RECORDED = ROOT / "docs/data/kernels.json"
 
 
 @pytest.mark.needs("compiler", "native", "qemu")
 @pytest.mark.timeout(900)
-def test_the_oldest_and_the_newest_kernel_do_what_the_table_says(tmp_path: Path) -> None:
-    results = tmp_path / "results.json"
-    cache = {"EBPM_SCRIPT_CACHE": str(matrix.CACHE.parent)}
-    command = [sys.executable, ROOT / "scripts/kernels.py", "--kernel", "5.10,newest"]
-    done = subprocess.run(
-        [*command, "--json", results],
-        env={**os.environ, **cache},
-        check=False,
-        capture_output=True,
-        text=True,
-    )
-    print(done.stdout)  # noqa: T201  # with its wall time: pytest -s shows it
-    assert done.returncode == 0, done.stdout + done.stderr
+def test_the_oldest_and_the_newest_kernel_do_what_the_table_says(kernels: Kernels) -> None:
+    assert kernels.status == 0, kernels.printed
     recorded = {
         one["kernel"]: one["hooks"]
         for one in json.loads(RECORDED.read_text())["kernels"]
         if one["architecture"] == "amd64"
     }
-    for one in json.loads(results.read_text()):
+    assert {one["kernel"] for one in kernels.results} == {"5.10", "newest"}
+    for one in kernels.results:
         assert one["hooks"] == recorded[one["kernel"]], one["release"]
 
 

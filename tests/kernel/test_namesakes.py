@@ -1,6 +1,7 @@
 """Each tool beside the one of its name in Debian's libbpf-tools, under one workload.
 
-What both report must be equal, but for the differences that stand beside each comparison.
+What both report must be equal, but for the differences that stand in differences.py. Those that
+this kernel refuses are compared in guests of the kernel matrix: test_pairs.py.
 """
 
 from __future__ import annotations
@@ -9,12 +10,15 @@ import os
 import re
 import subprocess
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import ROOT, Ebpm
-from tests.kernel.namesakes import Both, Rows, bars, slots, table
+from tests.kernel.differences import DIFFERENCES
+from tests.kernel.namesakes import Both, bars, of, slots, table
+from tests.kernel.pairs import PAIRS
 from tests.kernel.test_catalogue import NAP, TALK
 
 pytestmark = pytest.mark.needs("compiler", "bpf", "libbpf-tools")
@@ -33,13 +37,13 @@ REFUSED = {
 }
 """Namesakes that end at once on a kernel without what they need."""
 
-SILENT = {"statsnoop": "it takes none of its events for present, and attaches nothing"}
+SILENT = {"statsnoop": "it looks for events/syscalls/statfs, and none of them has that name"}
 """Namesakes that start here but report nothing."""
 
 
 @pytest.fixture
 def both(tmp_path: Path, tools: Callable[[str], Path]) -> Both:
-    return Both(tmp_path, tools)
+    return Both(tmp_path, lambda tool: str(tools(tool) / "package.json"))
 
 
 def test_every_tool_with_a_namesake_is_compared_or_said_not_to_be() -> None:
@@ -47,8 +51,28 @@ def test_every_tool_with_a_namesake_is_compared_or_said_not_to_be() -> None:
     packaged = subprocess.check_output(["dpkg", "-L", "libbpf-tools"], text=True).split()
     namesakes = tools & {Path(line).name for line in packaged if "/sbin/" in line}
     compared = set(re.findall(r'both\.run\(\s*"(\w+)"', Path(__file__).read_text()))
-    assert compared | set(REFUSED) | set(SILENT) == namesakes == set(NAMESAKES)
-    assert not compared & (set(REFUSED) | set(SILENT))
+    assert compared | set(PAIRS) == namesakes == set(NAMESAKES)
+    assert set(REFUSED) | set(SILENT) == set(PAIRS)
+    assert not compared & set(PAIRS)
+
+
+def test_the_guide_has_the_differences() -> None:
+    text = (ROOT / "docs/guides/libbpf-tools.md").read_text().partition("## What they report")[2]
+    rows = re.findall(r"^\| (\w+) \| (.*?) \| (.*?) \|$", text, flags=re.MULTILINE)
+    assert rows[1:] == [
+        (tool, "a guest" if tool in PAIRS else "CI's kernel", DIFFERENCES.get(tool, "none"))
+        for tool in NAMESAKES
+    ]
+    assert set(DIFFERENCES) <= set(NAMESAKES)
+
+
+def test_statsnoop_looks_for_events_that_there_are_not() -> None:
+    command = ["/usr/sbin/statsnoop", "--verbose"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        skipped = (line for line in process.stderr if b"skipped loading" in line)
+        assert len(list(islice(skipped, 10))) == 10  # all that it has
+        process.kill()
 
 
 @pytest.mark.parametrize("tool", REFUSED)
@@ -131,11 +155,6 @@ def test_what_the_table_says_of_an_option_is_so(tool: str, ebpm: Ebpm) -> None:
 
 
 # --- events --------------------------------------------------------------------------------------
-
-
-def of(found: Rows, *columns: str) -> list[tuple[str, ...]]:
-    """Take columns of our events, as text."""
-    return [tuple(str(one[column]).partition("(")[0] for column in columns) for one in found]
 
 
 def test_opensnoop(both: Both, tmp_path: Path) -> None:

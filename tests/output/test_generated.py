@@ -43,11 +43,6 @@ class Memory(Stream):
         return text.split("\n")
 
 
-@pytest.fixture(autouse=True)
-def _still_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("time.strftime", lambda *_: "12:00:00")
-
-
 SINKS: list[tuple[str, Callable[[Stream, bool], Sink]]] = [
     ("ebpm.output.table.BUSY", lambda stream, pure: Table(stream, pure=pure)),
     ("ebpm.output.jsonl.BUSY", lambda stream, pure: JsonLines(stream, named=False, pure=pure)),
@@ -67,6 +62,7 @@ def check(layout: Layout, records: list[bytes], *, gap: int = 8, sample: int = 4
     size = max([layout.size, *map(len, records)])
     batch = batch_of(source, records, size, gap)
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("time.strftime", lambda *_: "12:00:00")
         patch.setattr(generated, "_FIRST", min(sample, len(records)))
         for busy, make in SINKS:
             stream = Memory()

@@ -25,6 +25,34 @@ python3.13 -c 'from ebpm.runtime.libbpf.binding import Libbpf as b; print(b().pa
 python3.13 -m ebpm run --json package.json -- python3.13 -c 'import os; os.kill(os.getpid(), 0)' \
     2>/tmp/errors || { /bin/busybox cat /tmp/errors; exit 1; }
 ./runner musl/libbpf.so sigsnoop.bpf.o
+python3.13 lines.py
+"""
+LINES = r"""
+import os, struct
+from ebpm.btf import layout as kinds
+from ebpm.btf.layout import Layout, Member
+from ebpm.event import Batch, Source
+from ebpm.output.jsonl import JsonLines
+from ebpm.output.stream import Stream
+
+class Memory(Stream):
+    text = b""
+    def write(self, text):
+        self.text += text.encode() if isinstance(text, str) else bytes(text)
+
+number, text = Layout(kinds.INT, "i", 4, signed=True), Layout(kinds.STRING, "", 12)
+members = (Member("a", 0, 0, number), Member("b", 32, 0, text), Member("c", 128, 32, number))
+source = Source("e", Layout(kinds.STRUCT, "e", 24, members=members))
+names = (b"plain", b"caf\xc3\xa9", b"quote\"", b"twelve bytes")
+chosen = [names[n % 4 if n < 8 else 0] for n in range(3000)]
+data = b"".join(struct.pack("=i12sq", -n, name, -n) for n, name in enumerate(chosen))
+written = []
+for pure in (True, False):
+    sink = JsonLines(Memory(-1), named=False, pure=pure)
+    sink.write(Batch(source, memoryview(data), 0, 24, 24, 3000))
+    written.append(sink._stream.text)
+    assert (sink._writers["e"]._rows is None) == pure
+print(written[0].count(b"\n"), written[0] == written[1])
 """
 
 
@@ -42,6 +70,7 @@ def test_wheel_and_musl_bundle_run_a_tool(tools: Callable[[str], Path], work: Pa
     shutil.copytree(musl / "native", guest / "musl")
     for name in ("package.json", "sigsnoop.bpf.o"):
         shutil.copy(tools("sigsnoop") / name, guest)
+    (guest / "lines.py").write_text(LINES)
     caches = {f"ZIG_{which}_CACHE_DIR": str(work / "zig") for which in ("GLOBAL", "LOCAL")}
     zig = Path(ziglang.__file__).parent / "zig"
     flags = ["-target", names[1], "-dynamic", "-O2", "-w"]
@@ -59,8 +88,9 @@ def test_wheel_and_musl_bundle_run_a_tool(tools: Callable[[str], Path], work: Pa
     image = work / "guest.cpio"
     emulator.initramfs(image, emulator.userland("arm64"), guest, RUN, [kernel])
     output = emulator.boot(kernel, image, seconds=300)
-    machine, library, *events, version, counted = output.splitlines()
+    machine, library, *events, version, counted, lines = output.splitlines()
     assert machine == "aarch64"
     assert library == "/guest/wheel/ebpm/runtime/libbpf/native/libbpf.so v1.5"
     assert {(event["sig"], event["ret"]) for event in map(json.loads, events)} == {(0, 0)}
     assert (version, counted) == ("v1.5", "events")
+    assert lines == "3000 True"  # what C writes and what Python writes

@@ -17,8 +17,8 @@ import os
 import struct
 
 from ebpm.event import Batch
-from ebpm.runtime.fence import fence
 from ebpm.runtime.libbpf.syscalls import open_bpf_output, write_into
+from ebpm.runtime.rings import BATCH_LIMIT, count_alike, fence
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ _HEAD_AT, _TAIL_AT = 1024, 1032  # data_head and data_tail
 _RECORD_LOST, _RECORD_SAMPLE = 2, 9
 _HEADER = struct.Struct("=IHH")  # type, misc, size
 _RAW = 12  # the header, and the 32-bit size of the raw data
-_BATCH_LIMIT = 4096
 
 
 class PerfBuffer:
@@ -162,20 +161,9 @@ class _Ring:
         They hold nothing but raw data, whose size the kernel rounds up to fill the record: it is
         the same where the records' lengths are.
         """
-        most = min(most, _BATCH_LIMIT)
         if length % 8:
             return 1
-        words, first, step = self._words, at >> 3, length >> 3
-        header, known, span = words[first], 1, 8
-        while known < most:  # wider looks as they succeed: sizes may as well alternate
-            span = min(known * span, most)
-            headers = words[first : first + span * step : step].tolist()
-            if headers.count(header) != span:
-                while headers[known] == header:
-                    known += 1
-                return known
-            known = span
-        return known
+        return count_alike(self._words, at >> 3, length >> 3, min(most, BATCH_LIMIT))
 
     @property
     def waiting(self) -> float:

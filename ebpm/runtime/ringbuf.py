@@ -11,7 +11,7 @@ from __future__ import annotations
 import mmap
 
 from ebpm.event import Batch
-from ebpm.runtime.fence import fence
+from ebpm.runtime.rings import BATCH_LIMIT, count_alike, fence
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 _BUSY, _DISCARD = 1 << 31, 1 << 30
 _HEADER = 8
-_BATCH_LIMIT = 4096  # records: bounds the memory of whoever turns a batch into text
 
 
 class RingBuffer:
@@ -70,26 +69,14 @@ class RingBuffer:
                 self._consumer[0] = position
                 continue
             self._largest = max(self._largest, stride)
-            count = self._alike(at, header, stride, (end - position) // stride)
+            # Committed ones of one size; of the data mapped twice, none is looked at twice.
+            most = min((end - position) // stride, BATCH_LIMIT, (self.size - 1) // stride)
+            count = count_alike(self._words, at >> 2, stride >> 2, most)
             fence()
             yield Batch(self.source, self._data, at + _HEADER, size, stride, count)
             fence()
             position += count * stride
             self._consumer[0] = position
-
-    def _alike(self, at: int, header: int, stride: int, most: int) -> int:
-        """Count the records from here that have the same header: committed, of one size."""
-        most = min(most, _BATCH_LIMIT, (self.size - 1) // stride)
-        words, step, known, span = self._words, stride >> 2, 1, 8
-        while known < most:  # wider looks as they succeed: sizes may as well alternate
-            span = min(known * span, most)
-            headers = words[at >> 2 : (at + span * stride) >> 2 : step].tolist()
-            if headers.count(header) != span:
-                while headers[known] == header:
-                    known += 1
-                return known
-            known = span
-        return known
 
     @property
     def waiting(self) -> float:

@@ -124,25 +124,31 @@ def _oldest(
 
 def _blobs(root: str) -> Iterator[tuple[str, os.stat_result]]:
     for algorithm in ("sha256", "sha512"):
-        for entry in scan(f"{root}/blobs/{algorithm}"):
-            digest = f"{algorithm}:{entry.name}"
-            if blobs.is_digest(digest):
-                yield digest, entry.stat(follow_symlinks=False)
+        for name, status in scan(f"{root}/blobs/{algorithm}"):
+            if blobs.is_digest(f"{algorithm}:{name}"):
+                yield f"{algorithm}:{name}", status
 
 
 def _leftovers(root: str) -> Iterator[tuple[str, os.stat_result]]:
     for folder in (f"{root}/ingest", f"{root}/{blobs.QUARANTINE}"):
-        for entry in scan(folder):
-            yield entry.path, entry.stat(follow_symlinks=False)
+        for name, status in scan(folder):
+            yield f"{folder}/{name}", status
 
 
-def scan(folder: str) -> list[os.DirEntry[str]]:
-    """List a folder that may be missing, by name."""
+def scan(folder: str) -> Iterator[tuple[str, os.stat_result]]:
+    """Walk the files of a folder by name; the folder may be missing, and files may go meanwhile.
+
+    Raises:
+        StoreUnusable: it cannot be read.
+    """
     try:
-        with os.scandir(folder) as found:
-            return sorted(found, key=lambda entry: entry.name)
+        for name in sorted(os.listdir(folder)):
+            try:
+                yield name, os.lstat(f"{folder}/{name}")
+            except FileNotFoundError:
+                continue  # another process has finished it, or removed it
     except FileNotFoundError:
-        return []
+        return
     except OSError as error:
         raise StoreUnusable(f"cannot read {folder}: {error.strerror}") from None
 

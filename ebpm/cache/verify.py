@@ -36,14 +36,18 @@ def verify(store: Layout) -> Findings:
     found = Findings()
     sizes: dict[str, int] = {}
     for algorithm in ("sha256", "sha512"):
-        for entry in scan(f"{store.root}/blobs/{algorithm}"):
-            digest = f"{algorithm}:{entry.name}"
+        for name, status in scan(f"{store.root}/blobs/{algorithm}"):
+            digest = f"{algorithm}:{name}"
             if not blobs.is_digest(digest):
                 continue
             found.checked += 1
-            sizes[digest] = entry.stat(follow_symlinks=False).st_size
-            if not blobs.is_sound(store.root, digest, sizes[digest]):
+            sizes[digest] = status.st_size
+            if blobs.is_sound(store.root, digest, status.st_size):
+                continue
+            if os.path.lexists(blobs.blob_path(store.root, digest)):
                 found.damaged.append(digest)
+            else:
+                del sizes[digest]  # another process has removed it
     bad = set(found.damaged)
     missing: set[str] = set()
     for one in store.entries():
@@ -136,9 +140,9 @@ def usage(store: Layout) -> Usage:
         for digest in sizes:
             count[digest] = count.get(digest, 0) + 1
     total = {
-        f"{algorithm}:{entry.name}": entry.stat(follow_symlinks=False).st_size
+        f"{algorithm}:{name}": status.st_size
         for algorithm in ("sha256", "sha512")
-        for entry in scan(f"{store.root}/blobs/{algorithm}")
+        for name, status in scan(f"{store.root}/blobs/{algorithm}")
     }
     return Usage(
         names=[_name(store, name, sizes, count) for name, sizes in sorted(needed.items())],
@@ -160,4 +164,4 @@ def _name(store: Layout, name: str, sizes: dict[str, int], count: dict[str, int]
 
 
 def _size(folder: str) -> int:
-    return sum(entry.stat(follow_symlinks=False).st_size for entry in scan(folder))
+    return sum(status.st_size for _, status in scan(folder))

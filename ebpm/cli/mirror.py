@@ -209,7 +209,8 @@ def serve(place: str | None, listen: str) -> None:
     if not host or not port.isdecimal():
         raise click.UsageError(f"--listen {listen}: write HOST:PORT")
     context = click.get_current_context().find_root()
-    server = MirrorServer(source, host.strip("[]"), int(port), write if context.obj else None)
+    log = (lambda line: write(escape(line))) if context.obj else None
+    server = MirrorServer(source, host.strip("[]"), int(port), log)
     signal.signal(signal.SIGTERM, _stop)
     try:
         click.echo(f"serving on {server.address}; Ctrl-C ends it")

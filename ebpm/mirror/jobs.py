@@ -92,6 +92,7 @@ def _job(data: Any, where: str) -> Job:  # noqa: ANN401  # YAML
         if not isinstance(value, kind) or not all(isinstance(one, str) for one in items):
             raise InvalidConfig(f"{where}: {key} is not {_words(kind)}")
     newest = data.get("newest")
+    enough = newest is None or (newest > 0 and newest is not True)
     try:
         source = Reference.parse(data["from"])
         if "versions" in data:
@@ -101,7 +102,7 @@ def _job(data: Any, where: str) -> Job:  # noqa: ANN401  # YAML
             Reference.parse(f"{data['to']}:x")
     except UsageError as error:
         raise InvalidConfig(f"{where}: {error.message}", hint=error.hint) from None
-    if source.registry is None or str(source) != f"{source.name}:latest" or newest == 0:
+    if source.registry is None or str(source) != f"{source.name}:latest" or not enough:
         raise InvalidConfig(f"{where}: from is HOST/NAME without a tag, and newest above zero")
     return Job(
         source=source,

@@ -107,12 +107,15 @@ class Place:
             if target.is_archive
             else nullcontext(Layout.create(folder))
         )
-        with writer as self._layout:
-            yield
+        try:
+            with writer as self._layout:
+                yield
+        finally:
+            self._layout = None  # it can be opened again, for more
 
     def name(self, reference: Reference, name: str | None = None) -> Reference:
         """Name what a reference becomes there."""
-        if self._layout:
+        if not self._prefix:
             return reference
         host = f"{reference.registry}/" if self._keep_host and reference.registry else ""
         path = f"{self._prefix}/{name or host.replace(':', '-') + reference.repository}"

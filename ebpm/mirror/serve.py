@@ -157,7 +157,7 @@ class Endpoints:
             "Docker-Content-Digest": str(digest),
             "Accept-Ranges": "bytes",
         }
-        match = re.fullmatch(r"bytes=(\d+)-(\d*)", wanted)
+        match = re.fullmatch(r"bytes=([0-9]{1,18})-([0-9]{0,18})", wanted)
         if match is None:
             return Reply(200, {**headers, "Content-Length": str(size)}, self._chunks(one))
         start, end = int(match[1]), min(int(match[2] or size), size - 1)
@@ -203,9 +203,10 @@ def _page(
     path: str, items: list[str], query: dict[str, str], write: Callable[[list[str]], dict[str, Any]]
 ) -> Reply:
     """Answer with a part of a sorted list, and where the next part is."""
-    count = int(query["n"]) if query.get("n", "").isdecimal() else _PAGE
+    wanted = query.get("n", "")
+    count = min(int(wanted), _PAGE) if re.fullmatch(r"[0-9]{1,9}", wanted) else _PAGE
     after = [one for one in items if one > query.get("last", "")]
-    some = after[: min(count, _PAGE)]
+    some = after[:count]
     reply = _document(write(some))
     if some and len(after) > len(some):
         following = f"<{path}?n={count}&last={quote(some[-1])}>"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ebpm.cache import gc, lock, refs, verify
+from ebpm.cache import blobs, gc, lock, refs, verify
 from ebpm.cache.layout import Layout
 from ebpm.errors import DigestMismatch, ManifestNotFound, StoreLocked, StoreUnusable
 from ebpm.oci.copy import copy
@@ -45,8 +45,8 @@ def age(store: Layout, seconds: float = 2 * DAY) -> None:
     """Make all files of a store old."""
     then = time.time() - seconds
     for folder in ("blobs/sha256", "ingest", ".ebpm/quarantine"):
-        for entry in gc.scan(f"{store.root}/{folder}"):
-            os.utime(entry.path, (then, then))
+        for name, _ in gc.scan(f"{store.root}/{folder}"):
+            os.utime(f"{store.root}/{folder}/{name}", (then, then))
 
 
 def loose(store: Layout, data: bytes) -> str:
@@ -220,6 +220,27 @@ def test_one_flipped_bit_and_a_missing_blob_are_found_with_the_names_that_need_t
         "x:1": [str(shared.digest)],
         "y:1": sorted([str(shared.digest), str(gone.digest)]),
     }
+
+
+def test_what_others_remove_meanwhile_is_neither_there_nor_damaged(
+    store: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Path(store.root, "ingest")
+    for name in ("1", "2", "3"):
+        (folder / name).write_bytes(b"1234")
+    seen = []
+    for name, status in gc.scan(str(folder)):
+        seen.append((name, status.st_size))
+        (folder / "2").unlink(missing_ok=True)
+    assert seen == [("1", 4), ("3", 4)]
+
+    def removed(root: str, digest: str, _size: int) -> bool:
+        Path(blobs.blob_path(root, digest)).unlink()
+        return False
+
+    loose(store, b"somebody else's")
+    monkeypatch.setattr(blobs, "is_sound", removed)
+    assert verify.verify(store).sound
 
 
 def test_the_quarantine_keeps_what_was_damaged_until_a_collection(store: Layout) -> None:

@@ -143,6 +143,27 @@ def test_a_name_of_the_store_can_be_pushed_as_well(
     assert work.exists()
 
 
+def test_a_tar_takes_from_several_sources(ebpm: Ebpm, work: Path) -> None:
+    source, root = artifact(b"local")
+    copy(source, root, Workspace().store(), "local:1")
+    ebpm.run("mirror", "export", "local:1", "-o", "bundle.tar")
+    copy(source, root, Workspace().store(), "other:1")
+    ebpm.run("mirror", "push", "bundle.tar", "other:1", "oci:out.tar")
+    with Archive("out.tar") as made:
+        assert {one.ref_name for one in made.entries()} == {"local:1", "other:1"}
+    assert work.exists()
+
+
+@pytest.mark.parametrize("place", ["oci:copies", "oci:copies.tar", "store"])
+def test_a_dry_run_tells_what_would_come_and_makes_nothing(
+    ebpm: Ebpm, server: RegistryServer, work: Path, place: str
+) -> None:
+    (work / "jobs.yaml").write_text(f"target: {place}\nsources: ['{server.host}/tools/x']\n")
+    out = ebpm.run("mirror", "sync", "jobs.yaml", "--dry-run").stdout
+    assert f"wanted {server.host}/tools/x:1 -> {server.host}/tools/x:1" in out.splitlines()
+    assert {one.name for one in work.iterdir() if one.name.startswith("copies")} == set()
+
+
 def test_jobs_keep_a_copy_up_to_date(
     ebpm: Ebpm, server: RegistryServer, target: RegistryServer, work: Path
 ) -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+_LARGEST = 1 << 20  # bytes of our configuration file
 _HTTP = ("http://", "https://")
 _KEYS = {
     "indexes": list,
@@ -226,7 +227,13 @@ class Config:
             return home
         import pwd
 
-        return pwd.getpwuid(self.uid).pw_dir
+        try:
+            return pwd.getpwuid(self.uid).pw_dir
+        except KeyError:
+            raise InvalidConfig(
+                f"user {self.uid} has no home folder",
+                hint="set HOME, or EBPM_STORE, EBPM_CACHE and EBPM_CONFIG",
+            ) from None
 
     def _path(self, text: str | None) -> str | None:
         """Read a path out of the file: ``~`` is home, and the rest is taken from the file's folder.
@@ -244,13 +251,15 @@ class Config:
     def _read_file(self) -> dict[str, Any]:
         try:
             with open(self.config_file, "rb") as file:
-                text = file.read()
+                text = file.read(_LARGEST + 1)
         except (FileNotFoundError, NotADirectoryError):
             return {}
         except OSError as error:
             if isinstance(error, PermissionError) and not self.get("EBPM_CONFIG"):
                 return {}  # nobody asked for it: HOME may be another user's, under sudo or su
             raise InvalidConfig(f"cannot read {self.config_file}: {error.strerror}") from None
+        if len(text) > _LARGEST:
+            raise InvalidConfig(f"{self.config_file} is larger than any configuration")
         import yaml
 
         try:

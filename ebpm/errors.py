@@ -337,10 +337,17 @@ class StoreUnusable(EbpmError):
 
 
 class OutputFailed(EbpmError):
-    """What the tool prints cannot be written."""
+    """What a command makes or prints cannot be written."""
 
     code = "output-failed"
-    hint = "check the path given to -o and the free space"
+    hint = "check the path, who may write there, and the free space"
+
+
+class SystemRefused(EbpmError):
+    """The system refused something, and no other error says more of it."""
+
+    code = "system-refused"
+    hint = "check permissions, limits and free space; --debug shows where it happened"
 
 
 # --- kernel --------------------------------------------------------------------------------------

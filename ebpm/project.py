@@ -13,7 +13,6 @@
 from __future__ import annotations
 
 import json
-import os
 import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -27,11 +26,11 @@ from ebpm.errors import (
     InvalidConfig,
     LockOutdated,
     NotFound,
-    OutputFailed,
     PlatformNotFound,
     TargetNotFound,
     UsageError,
 )
+from ebpm.files import whole_file
 from ebpm.oci.descriptor import Descriptor
 from ebpm.oci.manifest import Index
 from ebpm.oci.platform import Platform
@@ -231,20 +230,13 @@ def check_fresh(project: Project, locked: dict[str, Any] | None) -> dict[str, An
 def write_lock(locked: dict[str, Any], path: str = lockfile.NAME) -> bool:
     """Write a lock, as a whole; False where it is that already."""
     text = json.dumps(locked, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
-    temporary = f"{path}.{os.getpid()}.tmp"
     try:
-        with open(path, encoding="utf-8") as file:  # noqa: PTH123
-            if file.read() == text:
-                return False
-    except (FileNotFoundError, UnicodeDecodeError):
-        pass
-    try:
-        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
-        with os.fdopen(fd, "w", encoding="utf-8") as file:
-            file.write(text)
-        Path(temporary).replace(path)
-    except OSError as error:
-        raise OutputFailed(f"cannot write {path}: {error.strerror}") from None
+        if Path(path).read_bytes() == text.encode():
+            return False
+    except OSError:
+        pass  # there is none, or the next step says what is wrong
+    with whole_file(path, mode=0o644) as file:  # one that others can write is not believed
+        file.write(text.encode())
     return True
 
 

@@ -167,6 +167,18 @@ def test_root_reads_the_store_of_the_user_behind_sudo_and_nobody_elses(
     assert Config({"HOME": "/root", **variables}, uid=uid).lower_stores == found
 
 
+def test_a_user_without_a_home_is_told_what_to_set() -> None:
+    with pytest.raises(InvalidConfig, match="user 4242424 has no home folder") as caught:
+        Config({}, uid=4242424)
+    assert "EBPM_STORE" in caught.value.hint
+    assert Config({"HOME": "/home/x"}, uid=4242424).store == "/home/x/.local/share/ebpm/store"
+
+
+def test_a_file_without_an_end_is_no_configuration() -> None:
+    with pytest.raises(InvalidConfig, match="/dev/zero is larger than any configuration"):
+        Config({"HOME": "/nowhere", "EBPM_CONFIG": "/dev/zero"}, uid=USER)
+
+
 def test_stores_that_are_only_read_are_searched_in_the_order_in_which_they_are_named(
     tmp_path: Path,
 ) -> None:

@@ -87,7 +87,9 @@ class Archive:
                     if name in members:
                         raise InvalidManifest(f"{self.path} has two members {name[:200]!r}")
                     members[name] = (member.offset_data, member.size)
-        except (tarfile.TarError, ValueError, OverflowError, EOFError, OSError) as error:
+        except OSError as error:
+            raise InvalidManifest(f"cannot read {self.path}: {error.strerror}") from None
+        except (tarfile.TarError, ValueError, OverflowError, EOFError) as error:
             packed = os.pread(self._file.fileno(), 2, 0) == _GZIP
             hint = f"it is packed: gunzip {self.path}" if packed else None
             raise InvalidManifest(f"{self.path} is no tar: {error}", hint=hint) from None
@@ -208,7 +210,7 @@ class ArchiveWriter(Layout):
     What is put in lies in a folder beside the tar until then; the tar appears as a whole.
 
     Args:
-        path: the tar.
+        path: the tar; a file that is there is replaced.
         base: an archive whose content becomes part of it: the same file, to add to it.
         known: an archive whose blobs are left out: whoever reads this one has them.
     """
@@ -220,6 +222,8 @@ class ArchiveWriter(Layout):
         self._base = base
         self._known = known
         self._extras: dict[str, bytes] = {}
+        if os.path.exists(path) and not os.path.isfile(path):
+            raise OutputFailed(f"cannot write {path}: it is there, and is no file")
         folder = f"{path}.{os.getpid()}.{os.urandom(4).hex()}.tmp"
         super().__init__(folder)
         Layout.create(folder)

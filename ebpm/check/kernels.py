@@ -8,6 +8,7 @@ from pathlib import Path
 from ebpm.btf.parse import Btf
 from ebpm.check.image import take_btf
 from ebpm.errors import BtfMissing, InvalidBtf, TargetNotFound
+from ebpm.files import write_whole
 
 SUFFIX = ".btf"
 _LIMIT = 1 << 30  # bytes of a file that BTF is taken out of
@@ -34,15 +35,13 @@ class KernelFiles:
 
         Raises:
             InvalidBtf: it is none, or the name would be no file's.
+            OutputFailed: the folder cannot be written.
         """
         if not _NAME.fullmatch(name):
             raise InvalidBtf(f"{name!r} is no name for a kernel", hint="such as debian-6.1.0-40")
         Btf(btf)
-        self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"{name}{SUFFIX}"
-        temporary = path.with_suffix(".part")
-        temporary.write_bytes(btf)
-        temporary.replace(path)
+        write_whole(path, btf)
         return path
 
     def find(self, version: str) -> Path:

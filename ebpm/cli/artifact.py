@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from typing import Any, BinaryIO
+from typing import Any
 
 import click
 
@@ -14,7 +14,7 @@ from ebpm.api import Workspace
 from ebpm.artifacts import Referrer
 from ebpm.cli.view import ProgressBar, Show, with_format
 from ebpm.cli.workspace import complete_name, open_workspace
-from ebpm.errors import OutputFailed
+from ebpm.files import whole_file
 from ebpm.oci.attachment import FILE_TYPE, File
 from ebpm.oci.descriptor import Descriptor
 from ebpm.oci.platform import Platform
@@ -265,17 +265,5 @@ def _write(chunks: Iterator[bytes], output: str | None) -> None:
             sys.stdout.buffer.write(chunk)
         sys.stdout.buffer.flush()
         return
-    temporary = f"{output}.{os.getpid()}.part"
-    try:
-        with open(temporary, "xb") as file:
-            _fill(file, chunks)
-        os.replace(temporary, output)
-    except OSError as error:
-        raise OutputFailed(f"cannot write {output}: {error.strerror}") from None
-    finally:
-        if os.path.exists(temporary):
-            os.unlink(temporary)
-
-
-def _fill(file: BinaryIO, chunks: Iterator[bytes]) -> None:
-    file.writelines(chunks)
+    with whole_file(output) as file:
+        file.writelines(chunks)

@@ -13,6 +13,7 @@ from ebpm.api import Workspace, host_platform
 from ebpm.cli.report import report, warn
 from ebpm.cli.view import show_json, size_text
 from ebpm.errors import EbpmError, UsageError
+from ebpm.files import write_whole
 from ebpm.package.files import FORMATS, write_bundle, write_composed, write_skeleton
 from ebpm.package.model import ObjectFile, Package
 
@@ -168,7 +169,6 @@ def _with_types(package: Package, arguments: tuple[str, ...]) -> Package:
 
 def write_files(package: Package, folder: Path, form: str) -> list[Path]:
     """Write a package as files; the object for this machine has the plain name."""
-    folder.mkdir(parents=True, exist_ok=True)
     first = _first(package)
     files: dict[str, bytes] = {f"{package.name}.bpf.o": first.data}
     for one in package.objects:
@@ -179,9 +179,7 @@ def write_files(package: Package, folder: Path, form: str) -> list[Path]:
     if package.btfs:
         files[f"{package.name}.tar"] = write_bundle(package, first)
     for name, data in files.items():
-        temporary = folder / f".{name}.tmp"
-        temporary.write_bytes(data)
-        temporary.replace(folder / name)
+        write_whole(folder / name, data)
     return [folder / name for name in files]
 
 

@@ -12,7 +12,7 @@ import click
 
 from ebpm import __version__
 from ebpm.cli.options import RUN_OPTIONS, Option
-from ebpm.cli.report import interrupted, report
+from ebpm.cli.report import interrupted, refused, report
 from ebpm.errors import EbpmError
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -172,4 +172,8 @@ def main(arguments: list[str]) -> int:
         return interrupted()
     except BrokenPipeError:
         return 0  # nobody reads any more
+    except OSError as error:
+        if debug:
+            raise
+        return refused(error)
     return 0

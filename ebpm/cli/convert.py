@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
@@ -12,7 +11,8 @@ from ebpm.api import Workspace, host_platform
 from ebpm.cli.report import warn
 from ebpm.cli.view import size_text
 from ebpm.cli.workspace import open_workspace
-from ebpm.errors import OutputFailed, PlatformNotFound, UsageError, WasmModule
+from ebpm.errors import PlatformNotFound, UsageError, WasmModule
+from ebpm.files import write_whole
 from ebpm.oci.platform import Platform
 from ebpm.package.files import FORMS, form_of, write_files
 from ebpm.package.model import ObjectFile, Package
@@ -121,12 +121,5 @@ def _write(files: dict[str, bytes], path: Path, *, standard_output: bool) -> Non
         return
     for name, data in files.items():
         place = path.with_name(name)
-        temporary = place.with_name(f".{name}.{os.getpid()}.tmp")
-        try:
-            place.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_bytes(data)
-            temporary.replace(place)
-        except OSError as error:
-            temporary.unlink(missing_ok=True)
-            raise OutputFailed(f"cannot write {place}: {error.strerror}") from None
+        write_whole(place, data)
         click.echo(f"wrote {place} ({size_text(len(data))})")

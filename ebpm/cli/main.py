@@ -28,8 +28,13 @@ def main() -> NoReturn:
 
             status = run(arguments[1:])
         else:
+            import signal
+
             from ebpm.cli.commands import main as commands
 
+            for number in (signal.SIGTERM, signal.SIGHUP):
+                if signal.getsignal(number) is signal.SIG_DFL:  # nohup ignores one
+                    signal.signal(number, _end)  # nothing half-done is left behind
             status = commands(arguments)
     except KeyboardInterrupt:
         status = 130
@@ -39,6 +44,10 @@ def main() -> NoReturn:
 def _asks_help(arguments: list[str]) -> bool:
     """Whether ``run`` is asked for its own help: ``--help`` before any TARGET."""
     return not arguments or arguments[0] in ("--help", "-h")
+
+
+def _end(number: int, _frame: object) -> NoReturn:
+    sys.exit(128 + number)
 
 
 def _version() -> int:

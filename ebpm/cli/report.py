@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from ebpm.errors import EbpmError, Interrupted
+from ebpm.errors import EbpmError, Interrupted, SystemRefused
 from ebpm.output.escape import escape
 
 _RED, _YELLOW, _CYAN, _PLAIN = "\x1b[1;31m", "\x1b[1;33m", "\x1b[36m", "\x1b[0m"
@@ -19,6 +19,12 @@ def report(error: EbpmError) -> int:
     lines.append(f"{_paint(_CYAN, 'hint')}: {_safe(error.hint)}")
     write("\n".join(lines))
     return error.status
+
+
+def refused(error: OSError) -> int:
+    """Print what the system refused; give the exit status."""
+    place = f"{error.filename}: " if error.filename else ""
+    return report(SystemRefused(f"{place}{error.strerror or error}"))
 
 
 def interrupted() -> int:

@@ -8,7 +8,7 @@ import time
 from ebpm import kept
 from ebpm.btf import layout as kinds
 from ebpm.cli.options import RUN_OPTIONS, parse
-from ebpm.cli.report import interrupted, note, report, warn, write
+from ebpm.cli.report import interrupted, note, refused, report, warn, write
 from ebpm.cli.signals import SignalWatch, Stalled
 from ebpm.cli.sinks import Outlet, open_output
 from ebpm.config import Config
@@ -47,6 +47,10 @@ def main(arguments: list[str]) -> int:
         if debug:
             raise
         return report(error)
+    except OSError as error:
+        if debug:
+            raise
+        return refused(error)
     except KeyboardInterrupt:
         return interrupted()
 

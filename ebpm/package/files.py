@@ -59,12 +59,19 @@ def read_package(
         InvalidPackage: it is malformed.
     """
     try:
-        if path.stat().st_size > _FILE_LIMIT:
-            raise InvalidPackage(f"{path} is larger than any package")
-        data = path.read_bytes()
+        data = _bytes_of(path, _FILE_LIMIT)
     except OSError as error:
         raise TargetNotFound(f"cannot read {path}: {error.strerror}") from None
     return parse_package(data, str(path), path, form, notice)
+
+
+def _bytes_of(path: Path, limit: int) -> bytes:
+    """Read a file, which may be a pipe or a device: nobody knows how long those are."""
+    with path.open("rb") as file:
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        raise InvalidPackage(f"{path} is larger than any package: {limit >> 20} MiB")
+    return data
 
 
 def parse_package(
@@ -181,7 +188,7 @@ def _read_skeleton(content: dict[str, Any], path: Path) -> Package:
     stem = path.name.split(".skel.")[0] if ".skel." in path.name else path.stem
     beside = path.with_name(f"{stem}.bpf.o")
     try:
-        data = beside.read_bytes()
+        data = _bytes_of(beside, _OBJECT_LIMIT)
     except OSError as error:
         raise TargetNotFound(
             f"the object of {path.name}, {beside}, cannot be read: {error.strerror}",

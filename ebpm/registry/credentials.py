@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import contextlib
 import json
 import os
 import shutil
@@ -19,7 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from ebpm.errors import AuthenticationFailed, InvalidConfig
+from ebpm.errors import AuthenticationFailed, InvalidConfig, OutputFailed
+from ebpm.files import whole_file
 
 _HELPER_PATIENCE = 30  # seconds
 _HUB = ("docker.io", "index.docker.io", "registry-1.docker.io")
@@ -160,20 +160,12 @@ class CredentialStore:
 
     def _write(self, data: dict[str, Any]) -> None:
         path = self._write_to.resolve()  # a link (dotfiles are often one) stays one
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(fd, "w", encoding="utf-8") as file:
-                json.dump(data, file, indent="\t")
-                file.write("\n")
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
         except OSError as error:
-            with contextlib.suppress(OSError):
-                temporary.unlink()
-            raise InvalidConfig(f"cannot write {path}: {error.strerror}") from None
+            raise OutputFailed(f"cannot write {path}: {error.strerror}") from None
+        with whole_file(path, mode=0o600, lasting=True) as file:
+            file.write(json.dumps(data, indent="\t").encode() + b"\n")
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import zlib
 from pathlib import Path, PurePosixPath
 
 from ebpm.errors import InvalidManifest
+from ebpm.files import whole_file
 from ebpm.oci.descriptor import Descriptor
 from ebpm.oci.store import verified
 from ebpm.registry.repository import Repository
@@ -40,15 +41,8 @@ def place_of(base: Path, layer: Descriptor) -> Path:
 
 def fetch_file(repository: Repository, descriptor: Descriptor, place: Path) -> None:
     """Write a blob to a file, which is there when it is whole and right."""
-    place.parent.mkdir(parents=True, exist_ok=True)
-    temporary = place.with_name(f".ebpm-{os.getpid()}-{os.urandom(6).hex()}")
-    try:
-        with temporary.open("xb") as file, repository.open(descriptor) as chunks:
-            for chunk in verified(chunks, descriptor):
-                file.write(chunk)
-        temporary.replace(place)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole_file(place) as file, repository.open(descriptor) as chunks:
+        file.writelines(verified(chunks, descriptor))
 
 
 def fetch_folder(repository: Repository, descriptor: Descriptor, place: Path) -> None:

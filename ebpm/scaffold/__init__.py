@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ebpm.errors import UsageError
+from ebpm.files import write_whole
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
@@ -82,7 +83,5 @@ def _place(path: str, name: str) -> Path:
 
 
 def _write(folder: Path, path: Path, text: str) -> Path:
-    target = folder / path
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(text, "utf-8")
+    write_whole(folder / path, text.encode())
     return path

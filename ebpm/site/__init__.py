@@ -5,7 +5,6 @@ Nothing is fetched from elsewhere, nothing runs inline, and everything can be re
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -14,7 +13,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from ebpm.errors import OutputFailed, SiteTemplatesMissing
+from ebpm.errors import SiteTemplatesMissing
+from ebpm.files import write_whole
 from ebpm.index.document import Page, ToolIndex
 from ebpm.index.entry import IndexEntry
 from ebpm.package.summary import from_json, lines, memory_text, version_text
@@ -61,20 +61,17 @@ def write_site(
     render = _renderer(title)
     entries = [one for one in index.entries() if _SAFE.fullmatch(one.name)]
     pages = index.pages()
-    try:
-        for name in _STATIC:
-            _write(folder / name, _text("static", name).encode())
-        page = render("index.html", root="", tools=entries, groups=_groups(entries))
-        _write(folder / "index.html", page)
-        for entry in entries:
-            data = package(entry)
-            if data is not None:
-                _write(folder / entry.name / "package.json", data)
-            values = _values(entry, pages.get(entry.name), base)
-            page = render("tool.html", root="../", package=data is not None, **values)
-            _write(folder / entry.name / "index.html", page)
-    except OSError as error:
-        raise OutputFailed(f"cannot write the site to {folder}: {error.strerror}") from None
+    for name in _STATIC:
+        write_whole(folder / name, _text("static", name).encode())
+    page = render("index.html", root="", tools=entries, groups=_groups(entries))
+    write_whole(folder / "index.html", page)
+    for entry in entries:
+        data = package(entry)
+        if data is not None:
+            write_whole(folder / entry.name / "package.json", data)
+        values = _values(entry, pages.get(entry.name), base)
+        page = render("tool.html", root="../", package=data is not None, **values)
+        write_whole(folder / entry.name / "index.html", page)
     return len(entries)
 
 
@@ -100,13 +97,6 @@ def _renderer(title: str) -> Callable[..., bytes]:
 
 def _text(kind: str, name: str) -> str:
     return resources.files("ebpm.site").joinpath(kind).joinpath(name).read_text("utf-8")
-
-
-def _write(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_bytes(data)
-    temporary.replace(path)
 
 
 def _groups(entries: list[IndexEntry]) -> list[tuple[str, list[IndexEntry]]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -41,6 +42,56 @@ def test_the_version_is_told(ebpm: Ebpm) -> None:
     import ebpm as library
 
     assert ebpm.run("--version").stdout == f"ebpm {library.__version__}\n"
+
+
+@pytest.mark.parametrize("command", ["doctor", "--help", "inspect PACKAGE --json"])
+def test_a_full_disk_is_an_error_without_a_traceback(
+    ebpm: Ebpm, sigsnoop: Path, command: str
+) -> None:
+    words = command.replace("PACKAGE", str(sigsnoop)).split()
+    with open("/dev/full", "w") as full:
+        line = [sys.executable, "-m", "ebpm", *words]
+        done = subprocess.run(line, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[0] == "error[system-refused]: No space left on device"
+
+
+@pytest.mark.needs("compiler")
+def test_a_folder_that_cannot_be_made_is_an_error_without_a_traceback(ebpm: Ebpm) -> None:
+    done = ebpm.run("build", SOURCE, "-o", "/dev/null/x", check=1)
+    assert "error[output-failed]: cannot write /dev/null/x/sigsnoop.bpf.o: Not a dir" in done.stderr
+
+
+_SLOW = """#!/bin/sh
+case "$*" in
+*--version) echo "clang version 20.1.0" ;;
+*--print-targets) echo "    bpf - BPF" ;;
+*) echo > "$STARTED"; exec sleep 60 ;;
+esac
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
+def test_a_build_that_is_ended_leaves_nothing(
+    ebpm: Ebpm, work: Path, number: signal.Signals, status: int
+) -> None:
+    (work / "clang").write_text(_SLOW)
+    (work / "clang").chmod(0o755)
+    os.mkfifo(work / "started")
+    (work / "tmp").mkdir()
+    environment = {**os.environ, "TMPDIR": str(work / "tmp"), "STARTED": str(work / "started")}
+    words = ("build", SOURCE, "-o", work / "out", "--clang", work / "clang")
+    process = ebpm.start(*words, env=environment, start_new_session=True)
+    (work / "started").read_text()  # the compiler is at work
+    made = os.listdir(work / "tmp")
+    os.killpg(process.pid, number)  # as a terminal does, or a job that is cancelled
+    process.communicate(timeout=30)
+    assert made
+    assert process.returncode == status
+    assert os.listdir(work / "tmp") == []
+    assert not (work / "out").exists()
 
 
 def test_every_command_is_described_and_has_an_example_or_its_words(ebpm: Ebpm) -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ebpm.errors import AuthenticationFailed, EbpmError, InvalidConfig
+from ebpm.errors import AuthenticationFailed, EbpmError, InvalidConfig, OutputFailed
 from ebpm.registry import credentials
 from ebpm.registry.credentials import Credential, CredentialStore, Logins
 
@@ -407,7 +407,7 @@ def test_a_link_to_the_file_stays_a_link(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_written_is_named_and_stays(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     store = CredentialStore([], tmp_path / "file" / "config.json")
-    with pytest.raises(InvalidConfig, match=r"cannot write .*config\.json"):
+    with pytest.raises(OutputFailed, match=r"cannot write .*config\.json"):
         store.save("ghcr.io", ALICE)
 
 

@@ -29,10 +29,11 @@ class Source:
 
     ``layout`` is None where nobody knows what the records are. That of a sampled map is a struct
     of two, ``key`` and ``value``, which are structs themselves; ``unit`` heads its histograms.
-    ``stack`` says where records hold stack traces, if they do.
+    ``stack`` says where records hold stack traces, if they do. Of a ``ranked`` one each batch is a
+    whole reading, the first rows first.
     """
 
-    __slots__ = ("_reader", "form", "layout", "name", "stack", "unit")
+    __slots__ = ("_reader", "form", "layout", "name", "ranked", "stack", "unit")
 
     def __init__(
         self,
@@ -41,12 +42,15 @@ class Source:
         form: str = EVENTS,
         unit: str = "(unit)",
         stack: StackFields | None = None,
+        *,
+        ranked: bool = False,
     ) -> None:
         self.name = name
         self.layout = layout
         self.form = form
         self.unit = unit
         self.stack = stack
+        self.ranked = ranked
         self._reader: Reader | None = None
 
     @property

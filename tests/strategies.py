@@ -34,6 +34,12 @@ SCALARS = st.one_of(
         st.sampled_from([1, 2, 4, 8, 16]),
         st.booleans(),
     ),
+    st.builds(
+        lambda kind, size, signed: Layout(kind, f"ebpm_{kind}", size, signed=signed),
+        st.sampled_from(kinds.NAMED),
+        st.sampled_from([1, 2, 4, 8]),
+        st.booleans(),
+    ),
     st.just(Layout(kinds.BOOL, "bool", 1)),
     st.sampled_from([Layout(kinds.FLOAT, "float", 4), Layout(kinds.FLOAT, "double", 8)]),
     st.just(Layout(kinds.POINTER, "", 8)),
@@ -182,6 +188,9 @@ MAPS = st.builds(
             type=WORDS,
             unit=TEXT,
             clear_map=st.booleans(),
+            sort=maybe(TEXT),
+            limit=maybe(st.integers(0)),
+            options=st.sampled_from([{}, {"sort": {"short": "s"}, "limit": {"long": "rows"}}]),
             extra=EXTRA,
         )
     ),

@@ -8,6 +8,7 @@ float     float                               pointer  int
 enum      EnumValue, an int that has a name   string   str, up to the first NUL
 array     list                                struct, union  dict, members by name
 opaque    bytes                               address  str, as inet_ntop(3) writes it
+syscall, signal, errno, result  int
 ========  ==========================================================================
 
 A member that lies beyond the end of the data is None: programs may submit less than the whole
@@ -84,12 +85,12 @@ def _scalar_reader(layout: Layout) -> Reader:
     code = None
     if layout.kind == kinds.FLOAT:
         code = _FLOATS.get(size)
-    elif layout.kind in (kinds.INT, kinds.POINTER, kinds.CGROUP) and size in _FORMATS:
+    elif layout.kind in (*kinds.INTEGERS, kinds.POINTER, kinds.CGROUP) and size in _FORMATS:
         code = _FORMATS[size] if signed else _FORMATS[size].upper()
     if code:
         unpack = struct.Struct(f"={code}").unpack_from
         return _guard(size, lambda data, at: unpack(data, at)[0])
-    if layout.kind == kinds.INT:  # 128 bits and stranger
+    if layout.kind in kinds.INTEGERS:  # 128 bits and stranger
         order = sys.byteorder
         return _guard(
             size, lambda data, at: int.from_bytes(data[at : at + size], order, signed=signed)

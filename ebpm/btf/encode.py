@@ -22,8 +22,9 @@ def encode(layout: Layout, value: Json, before: bytes | None = None) -> bytes:
 
     Args:
         layout: the type of the variable or map entry.
-        value: integers, booleans, floats; enumerators by name or number; text for char arrays
-            (UTF-8, with its NUL) and IP addresses; lists for arrays; mappings for structs.
+        value: integers, booleans, floats; enumerators, system calls, signals and errors by name
+            or number; text for char arrays (UTF-8, with its NUL) and IP addresses; lists for
+            arrays; mappings for structs.
         before: what stands there now: bytes that the value does not mention (the rest of a
             string, members not named) stay as they are. Zero bytes if None.
 
@@ -34,7 +35,7 @@ def encode(layout: Layout, value: Json, before: bytes | None = None) -> bytes:
         ValueError: the value does not fit the type; the text says what would.
     """
     old = before if before is not None and len(before) == layout.size else bytes(layout.size)
-    if layout.kind in (kinds.INT, kinds.BOOL, kinds.ENUM, kinds.POINTER, kinds.CGROUP):
+    if layout.kind in (*kinds.INTEGERS, kinds.BOOL, kinds.ENUM, kinds.POINTER, kinds.CGROUP):
         return _integer(layout, value, layout.size * 8)
     if layout.kind == kinds.FLOAT:
         return _float(layout, value)
@@ -69,6 +70,10 @@ def _number(layout: Layout, value: Json) -> int:
                 return number
         known = ", ".join(layout.values.values())
         raise ValueError(f"{_shown(value)} is not one of {known}")
+    if layout.kind in kinds.NAMED and isinstance(value, str):
+        from ebpm.btf.numbers import number_of
+
+        return number_of(layout.kind, value)
     if isinstance(value, int):
         return int(value)
     raise ValueError(

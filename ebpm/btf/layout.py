@@ -16,6 +16,11 @@ INT, BOOL, FLOAT, POINTER, ENUM = "int", "bool", "float", "pointer", "enum"
 ARRAY, STRING, STRUCT, UNION, OPAQUE = "array", "string", "struct", "union", "opaque"
 ADDRESS = "address"
 """An IP address of 16 bytes, IPv4 behind ::ffff: ``struct ebpm_ip`` of <ebpm/net.h>."""
+SYSCALL, SIGNAL, ERRNO, RESULT = "syscall", "signal", "errno", "result"
+"""Integers that have names (:mod:`ebpm.btf.numbers`): ``ebpm_syscall`` and so on of
+<ebpm/number.h>. A result is a negative errno, or any number that is none."""
+NAMED = (SYSCALL, SIGNAL, ERRNO, RESULT)
+INTEGERS = (INT, *NAMED)
 
 CGROUP = "cgroup"
 """The ID of a control group, given as its path: ``struct ebpm_cgroup`` of <ebpm/cgroup.h>."""
@@ -24,13 +29,16 @@ CGROUP = "cgroup"
 class Member:
     """A member of a struct or union."""
 
-    __slots__ = ("bit_offset", "bits", "layout", "name")
+    __slots__ = ("bit_offset", "bits", "layout", "name", "width")
 
-    def __init__(self, name: str, bit_offset: int, bits: int, layout: Layout) -> None:
+    def __init__(
+        self, name: str, bit_offset: int, bits: int, layout: Layout, width: int = 0
+    ) -> None:
         self.name = name
         self.bit_offset = bit_offset  # from the start of the struct
         self.bits = bits  # width of a bitfield, else 0
         self.layout = layout
+        self.width = width  # of its column, in characters; 0: nobody said
 
 
 class Layout:
@@ -57,7 +65,7 @@ class Layout:
         self.kind = kind
         self.name = name
         self.size = size
-        self.signed = signed  # int and enum
+        self.signed = signed  # integers and enum
         self.count = count  # array: elements
         self.element = element  # array
         self.values = values or {}  # enum: the first name of each value
@@ -66,14 +74,17 @@ class Layout:
     def dump(self) -> list[Json]:
         """Write the layout as JSON."""
         head: list[Json] = [self.kind, self.name, self.size]
-        if self.kind == INT:
+        if self.kind in INTEGERS:
             return [*head, self.signed]
         if self.kind == ENUM:
             return [*head, self.signed, [[value, name] for value, name in self.values.items()]]
         if self.kind == ARRAY and self.element is not None:
             return [*head, self.count, self.element.dump()]
         if self.kind in (STRUCT, UNION):
-            return [*head, [[m.name, m.bit_offset, m.bits, m.layout.dump()] for m in self.members]]
+            return [
+                *head,
+                [[m.name, m.bit_offset, m.bits, m.layout.dump(), m.width] for m in self.members],
+            ]
         return head
 
     @classmethod
@@ -81,13 +92,13 @@ class Layout:
         """Read what :meth:`dump` wrote."""
         fields: Any = data
         kind, name, size, *rest = fields
-        if kind == INT:
+        if kind in INTEGERS:
             return cls(kind, name, size, signed=rest[0])
         if kind == ENUM:
             return cls(kind, name, size, signed=rest[0], values=dict(rest[1]))
         if kind == ARRAY:
             return cls(kind, name, size, count=rest[0], element=cls.load(rest[1]))
         if kind in (STRUCT, UNION):
-            members = [Member(m[0], m[1], m[2], cls.load(m[3])) for m in rest[0]]
+            members = [Member(m[0], m[1], m[2], cls.load(m[3]), m[4]) for m in rest[0]]
             return cls(kind, name, size, members=tuple(members))
         return cls(kind, name, size)

@@ -13,6 +13,12 @@ _MEANINGS = {  # of our headers: structs whose name says what their bytes mean, 
     "ebpm_ip": (kinds.ADDRESS, 16),
     "ebpm_cgroup": (kinds.CGROUP, 8),
 }
+_NAMED = {  # typedefs of integers of our header <ebpm/number.h>, which say what the numbers mean
+    "ebpm_syscall": kinds.SYSCALL,
+    "ebpm_signal": kinds.SIGNAL,
+    "ebpm_errno": kinds.ERRNO,
+    "ebpm_result": kinds.RESULT,
+}
 _PARTS_LIMIT = 20_000  # a type of a few lines may name more parts than memory holds
 
 
@@ -43,7 +49,8 @@ class _Builder:
         if isinstance(found, t.Int):
             if found.boolean:
                 return Layout(kinds.BOOL, alias or found.name, found.size)
-            return Layout(kinds.INT, alias or found.name, found.size, signed=found.signed)
+            kind = _NAMED.get(alias, kinds.INT)
+            return Layout(kind, alias or found.name, found.size, signed=found.signed)
         if isinstance(found, t.Float):
             return Layout(kinds.FLOAT, alias or found.name, found.size)
         if isinstance(found, t.Pointer):

@@ -31,6 +31,13 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def natural(text: str) -> int:
+    """Read a count that may be zero."""
+    if not text.isdecimal():
+        raise ValueError(f"{text!r} is no count")
+    return int(text)
+
+
 def assignment(text: str) -> tuple[str, str]:
     """Read ``NAME=VALUE``; the value may hold more of the same sign."""
     name, equals, value = text.partition("=")
@@ -81,6 +88,18 @@ RUN_OPTIONS = (
     Option("--timestamps", help="Print dates and times by RFC 3339, in tables and in JSON."),
     Option(
         "--interval", metavar="TIME", read=seconds, help="Read the sampled maps every TIME: 1s."
+    ),
+    Option(
+        "--sort",
+        metavar="COLUMNS",
+        read=str,
+        help="Sort the rows of sampled tables: R_BYTES, -PID,+COMM, READS+WRITES.",
+    ),
+    Option(
+        "--rows",
+        metavar="N",
+        read=natural,
+        help="Print the first N rows of each reading of sampled tables; 0 prints all.",
     ),
     Option("--per-cpu", help="Show each CPU's value of per-CPU maps rather than their sum."),
     Option("--folded", help="Count stack traces, and print them folded at the end."),

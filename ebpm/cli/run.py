@@ -82,6 +82,7 @@ def _run(arguments: list[str]) -> int:
         from ebpm.cli.hooks import move_hooks
 
         move_hooks(plan, options["attach"])
+    options.update(tool.run)
     return _Run(config, options, plan, data, btf).run(
         values, command, verbose=bool(options["verbose"] or tool.verbose)
     )
@@ -147,6 +148,7 @@ class _Run:
         pure = self.config.pure
         outlet = Outlet(self.options, self.plan, self.stream, colour=colour, pure=pure)
         sink: Sink = outlet
+        sort, rows = outlet.order
         try:
             if command:
                 child, sink = self._child(command, values, sink)
@@ -163,6 +165,8 @@ class _Run:
                 btf=self.btf,
                 interval=self.options["interval"] or outlet.interval,
                 per_cpu=bool(self.options["per_cpu"]),
+                sort=sort,
+                rows=rows,
                 types=types,
             ) as session:
                 gc.enable()

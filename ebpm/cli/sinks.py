@@ -25,7 +25,7 @@ class Outlet:
     """The sink of a run: passes batches on, and knows what is left to do at the end.
 
     Args:
-        options: ``json``, ``timestamps``, ``folded``, ``flamegraph``.
+        options: ``json``, ``timestamps``, ``folded``, ``flamegraph``, ``sort``, ``rows``.
         plan: of the tool.
         stream: where events go.
         colour: whether it is a terminal that may be coloured.
@@ -47,6 +47,7 @@ class Outlet:
     ) -> None:
         self._stream = stream
         self._title = plan.name
+        self._order: tuple[str | None, int | None] = (options["sort"], options["rows"])
         if plan.printk is True:
             warn(
                 f"{plan.name}: the formats of its bpf_printk are not known: the lines of all BPF "
@@ -115,6 +116,11 @@ class Outlet:
     def interval(self) -> float | None:
         """Seconds between readings of sampled maps: stacks get names while processes live."""
         return _FOLDED_INTERVAL if self._folded is not None and self._shown is None else None
+
+    @property
+    def order(self) -> tuple[str | None, int | None]:
+        """How the session is to sort and limit the rows of sampled maps: what is folded, not."""
+        return self._order if self._folded is None else ("", 0)
 
     def write(self, batch: Batch) -> None:
         """Take the records of a batch."""

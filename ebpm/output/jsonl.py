@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ebpm.btf.layout import STRUCT, UNION
+from ebpm.btf.layout import NAMED, STRUCT, UNION, Layout, Member
 from ebpm.event import EVENTS, LINES
 from ebpm.output.clock import timestamp
 from ebpm.output.escape import escape_json
-from ebpm.output.values import json_fields, json_value
+from ebpm.output.values import NAME, json_fields, json_value, name_json
 from ebpm.plainjson import dumps
 
 TYPE_CHECKING = False
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ebpm.btf.decode import Buffer
-    from ebpm.btf.layout import Layout
     from ebpm.event import Batch, Source
     from ebpm.output.busy import Writer
     from ebpm.output.stream import Stream
     from ebpm.plainjson import Json
 
+NAME_OF = "(name)"  # of a layout whose numbers are written as their names
 BUSY = 64  # records, after which a writer of its own pays for a source
 
 
@@ -83,6 +83,12 @@ def _make_writer(source: Source, *, pure: bool) -> Writer | None:
     members = flat_members(layout) if layout and layout.kind in (STRUCT, UNION) else None
     if layout is None or members is None:
         return None
+    names = {member.name for member in members}
+    members += [
+        Member(f"{one.name}{NAME}", one.bit_offset, one.bits, _name_of(one.layout))
+        for one in members
+        if one.layout.kind in NAMED and f"{one.name}{NAME}" not in names
+    ]
     members.sort(key=lambda member: member.name)
     heads = [f"{',' if at else '{'}{dumps(one.name)}:" for at, one in enumerate(members)]
     gaps = [escape_json(head) for head in heads] + ["}"]
@@ -93,7 +99,14 @@ def _make_writer(source: Source, *, pure: bool) -> Writer | None:
     return Writer(Style(members, _value, lambda _: gaps), layout.size, one, pure=pure)
 
 
+def _name_of(layout: Layout) -> Layout:
+    """Give the layout of a number's name: the number's own, under a name that no type can have."""
+    return Layout(layout.kind, NAME_OF, layout.size, signed=layout.signed)
+
+
 def _value(layout: Layout, value: Any) -> str:  # noqa: ANN401  # decoded
+    if layout.name == NAME_OF:
+        return dumps(name_json(layout, value))
     return escape_json(dumps(json_value(layout, value)))
 
 

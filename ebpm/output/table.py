@@ -1,8 +1,9 @@
 """Events as a table, in eunomia-bpf's column layout.
 
-The header is TIME padded to 9, then each name in capitals, padded to 6, and two spaces. A value
-begins below its header; where the one before has run over that place, and for the first column
-always, one space separates them. A sampled map's columns are those of its key, then of its value.
+The header is TIME padded to 9, then each name in capitals, padded to 6 or to the column's width,
+and two spaces. A value begins below its header; where the one before has run over that place, and
+for the first column always, one space separates them. A sampled map's columns are those of its key,
+then of its value.
 """
 
 from __future__ import annotations
@@ -25,6 +26,14 @@ if TYPE_CHECKING:
     from ebpm.output.stream import Stream
 
 _NAME_WIDTH, _GAP = 6, 2
+_WIDTHS = {  # of the types that are ours alone
+    kinds.ADDRESS: 15,  # of IPv4; those of IPv6 run over
+    kinds.SYSCALL: 16,
+    kinds.SIGNAL: 9,
+    kinds.ERRNO: 9,
+    kinds.RESULT: 9,
+}
+_TEXTS = (kinds.STRING, kinds.ADDRESS, kinds.ENUM, *kinds.NAMED)  # may be cut; no digits are
 BUSY = 64  # records, after which a writer of its own pays for a source
 _CLOCK_WIDTH, _STAMP_WIDTH = 8, 32
 _BOLD, _PLAIN = "\x1b[1m", "\x1b[0m"
@@ -32,6 +41,9 @@ _BOLD, _PLAIN = "\x1b[1m", "\x1b[0m"
 
 class Table:
     """A sink that prints rows as they come.
+
+    On a terminal rows are as wide as it is, and a table that is sorted has an empty line and its
+    header between two readings.
 
     Args:
         stream: where to.
@@ -55,11 +67,18 @@ class Table:
         self._width = _STAMP_WIDTH if timestamps else _CLOCK_WIDTH
         self._columns: dict[str, Columns] = {}
         self._last: Source | None = None  # whose header stands above the rows
+        self._terminal = stream.is_terminal()
+        self._room = 0  # columns of the terminal; 0 is no terminal, where nothing is cut
 
     def write(self, batch: Batch) -> None:
         """Print the records of a batch; a header first where another source had the word."""
         source = batch.source
         lines = []
+        if self._terminal:
+            self._measure()
+            if source.ranked and self._last is source:
+                lines.append("")
+                self._last = None
         if self._last is not source:
             lines.append(self._header(source))
             self._last = source
@@ -68,12 +87,13 @@ class Table:
             lines += [_raw_row(clock, bytes(record)) for record in batch.records()]
         else:
             columns = self._of(source)
-            writer = columns.writer(batch)
+            writer = columns.writer(batch) if not self._room else None
             if writer is not None:
                 self._stream.write("".join(f"{line}\n" for line in lines))
                 writer.write(batch, f"{clock} ", "\n", self._stream)
                 return
-            lines += [columns.row(clock, source.read(record, 0)) for record in batch.records()]
+            rows = [columns.row(clock, source.read(record, 0)) for record in batch.records()]
+            lines += [self._cut(row) for row in rows] if self._room else rows
         lines.append("")
         self._stream.write("\n".join(lines))
 
@@ -84,6 +104,7 @@ class Table:
     def _header(self, source: Source) -> str:
         raw = f"{'TIME':<{self._width}} SIZE    DATA"
         text = self._of(source).header if source.layout else raw
+        text = self._cut(text.rstrip()) if self._room else text
         return f"{_BOLD}{text}{_PLAIN}" if self._colour else text
 
     def _of(self, source: Source) -> Columns:
@@ -91,9 +112,22 @@ class Table:
             assert source.layout is not None
             entries = source.form == ENTRIES
             self._columns[source.name] = Columns(
-                source.layout, self._width, entries=entries, pure=self._pure
+                source.layout, self._width, entries=entries, room=self._room, pure=self._pure
             )
         return self._columns[source.name]
+
+    def _measure(self) -> None:
+        """See how wide the terminal is by now."""
+        room = self._stream.columns()
+        if room != self._room:
+            self._room = room
+            self._columns.clear()
+            self._last = None
+
+    def _cut(self, line: str) -> str:
+        from ebpm.output.fit import cut
+
+        return cut(line, self._room)
 
 
 class Columns:
@@ -104,6 +138,7 @@ class Columns:
         width: characters of the time.
         entries: the struct is a map's entry, whose parts have the columns.
         pure: do without C.
+        room: columns of the terminal that the table is to fit; 0 for any width.
     """
 
     def __init__(
@@ -113,6 +148,7 @@ class Columns:
         *,
         entries: bool = False,
         pure: bool = False,
+        room: int = 0,
     ) -> None:
         self._layout = layout
         self._pure = pure
@@ -122,12 +158,29 @@ class Columns:
         self._places: list[tuple[str, str, Layout, int]] = []  # part, member, layout, column
         header = f"{'TIME':<{width}} "
         self._width = width
-        for part, member in (
-            _parts(layout) if entries else [("", one) for one in named_members(layout)]
-        ):
+        shown = _parts(layout) if entries else [("", one) for one in named_members(layout)]
+        names = [member.name.upper() for _, member in shown]
+        widths = [max(_width(member), len(member.name)) + _GAP for _, member in shown]
+        self._cuts: dict[int, int] = {}  # characters of the cells that are cut, by their column
+        if room:
+            widths = self._fit(widths, names, room - len(header))
+        for (part, member), name, wide in zip(shown, names, widths, strict=True):
             self._places.append((part, member.name, member.layout, len(header)))
-            header += f"{member.name.upper():<{_NAME_WIDTH}}" + " " * _GAP
+            header += name.ljust(wide)
         self.header = header
+
+    def _fit(self, widths: list[int], names: list[str], room: int) -> list[int]:
+        """Make columns narrower where the terminal has too few, and have their texts cut."""
+        from ebpm.output.fit import fitted
+
+        least = [len(name) + 1 + (not at) for at, name in enumerate(names)]  # the first is shifted
+        narrow = fitted(widths, least, room)
+        self._cuts = {
+            at: narrow[at] - 1 - (not at)
+            for at in range(len(widths) - 1)
+            if narrow[at] < widths[at]
+        }
+        return narrow
 
     def writer(self, batch: Batch) -> Writer | None:
         """Give who writes the rows of a busy source; None while it is not busy, or has none."""
@@ -165,10 +218,20 @@ class Columns:
     def row(self, clock: str, fields: dict[str, Any]) -> str:
         """Write the row of a decoded struct."""
         line = f"{clock:<{self._width}} "
-        for part, name, layout, place in self._places:
+        for at, (part, name, layout, place) in enumerate(self._places):
             line = line.ljust(place) if place > len(line) else line + " "
-            line += value_text(layout, (fields[part] if part else fields).get(name))
+            cell = value_text(layout, (fields[part] if part else fields).get(name))
+            if at in self._cuts and layout.kind in _TEXTS:
+                from ebpm.output.fit import cut
+
+                cell = cut(cell, self._cuts[at])
+            line += cell
         return line
+
+
+def _width(member: Member) -> int:
+    """Tell how wide a column is: as its tool says, else by its type, else as eunomia-bpf has it."""
+    return max(member.width or _WIDTHS.get(member.layout.kind, 0), _NAME_WIDTH)
 
 
 def _parts(layout: Layout) -> list[tuple[str, Member]]:
@@ -200,6 +263,10 @@ def value_text(layout: Layout, value: Any) -> str:  # noqa: ANN401  # decoded
         return "true" if value else "false"
     if layout.kind == kinds.ENUM:
         return escape(str(value))
+    if layout.kind in kinds.NAMED:
+        from ebpm.btf.numbers import number_text
+
+        return number_text(layout.kind, value)
     if isinstance(value, int):
         return str(value)
     plain = json_value(layout, value)

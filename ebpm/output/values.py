@@ -9,6 +9,7 @@ float                     number; text where JSON has none ("NaN", "Infinity", "
 enumerator                "NAME(1)", or "<UNKNOWN_VARIANT>(7)"
 char array                string
 other array               list
+system call, signal, .. number; a struct has its name, or null, beside it: ``sig``, ``sig_name``
 struct, union in a struct object with __EUNOMIA_TYPE and __EUNOMIA_TYPE_NAME beside the members
 beyond the record's end   null
 ========================  ======================================================================
@@ -17,6 +18,9 @@ beyond the record's end   null
 from __future__ import annotations
 
 from ebpm.btf import layout as kinds
+
+NAME = "_name"
+"""What the member's name has behind it where the number's name stands."""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,12 +33,23 @@ if TYPE_CHECKING:
 def json_fields(layout: Layout, fields: dict[str, Any]) -> dict[str, Json]:
     """Turn a decoded struct into a JSON object of its members."""
     out: dict[str, Json] = {}
+    names: dict[str, Json] = {}
     for member in layout.members:
         if member.name:
-            out[member.name] = json_value(member.layout, fields.get(member.name))
+            value = fields.get(member.name)
+            out[member.name] = json_value(member.layout, value)
+            if member.layout.kind in kinds.NAMED:
+                names[f"{member.name}{NAME}"] = name_json(member.layout, value)
         else:
             out.update(json_fields(member.layout, fields))
-    return out
+    return {**names, **out} if names else out  # a member that is called so keeps its place
+
+
+def name_json(layout: Layout, value: Any) -> str | None:  # noqa: ANN401  # decoded
+    """Name a number of one of the kinds that have names; None for one without."""
+    from ebpm.btf.numbers import number_name
+
+    return None if value is None else number_name(layout.kind, value)
 
 
 def json_value(layout: Layout, value: Any) -> Json:  # noqa: ANN401  # decoded
@@ -42,7 +57,7 @@ def json_value(layout: Layout, value: Any) -> Json:  # noqa: ANN401  # decoded
     if value is None:
         return None
     kind = layout.kind
-    if kind == kinds.INT:
+    if kind in kinds.INTEGERS:
         return str(value) if layout.size > 8 else value
     if kind == kinds.ENUM:
         return str(value)

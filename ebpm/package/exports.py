@@ -14,7 +14,7 @@ from ebpm.btf.layouts import layout_of
 from ebpm.btf.parse import Btf
 from ebpm.btf.records import read_records
 from ebpm.btf.text import type_text
-from ebpm.errors import InvalidObject
+from ebpm.errors import InvalidObject, InvalidPackage
 from ebpm.package.describe import ObjectFacts
 from ebpm.package.described import described
 from ebpm.package.model import ExportMember, ExportType, Package
@@ -33,6 +33,7 @@ _MOV_IMMEDIATE, _LOAD_64, _CALL = (0xB7, 0xB4), 0x18, 0x85  # ALU64 and, since v
 _MOV_REGISTER = 0xBF
 _WRITING = (0, 1, 4, 7)  # classes of instructions that write a register: LD, LDX, ALU, ALU64
 _DEPTH_LIMIT = 32
+_WIDEST = 256  # characters of a column
 
 
 def export_type(facts: ObjectFacts, type_id: int, name: str | None = None) -> ExportType:
@@ -91,6 +92,9 @@ def export_layout(facts: ObjectFacts, export: ExportType) -> Layout | None:
 
     A name that the struct does not have is left out, which is how people hide a column. Members of
     anonymous structs go by their own names, or all together where the export names the struct.
+
+    Raises:
+        InvalidPackage: the width of a column is no number of characters.
     """
     brought = described(export)
     type_id = _find(facts, export)
@@ -100,8 +104,36 @@ def export_layout(facts: ObjectFacts, export: ExportType) -> Layout | None:
     named = dict(_named(whole.members, 0))
     anonymous = iter([member for member in whole.members if not member.name])
     chosen = [named.get(one.name) if one.name else next(anonymous, None) for one in export.members]
-    members = tuple(member for member in chosen if member is not None)
+    members = tuple(
+        _wide(member, one) if one.name else member
+        for member, one in zip(chosen, export.members, strict=True)
+        if member is not None
+    )
     return Layout(STRUCT, export.name, whole.size, members=members or whole.members)
+
+
+def with_widths(layout: Layout, exports: Iterable[ExportType]) -> Layout:
+    """Give a struct's columns the widths that the export type of its name has for them."""
+    known = {
+        one.name: one
+        for export in exports
+        if export.name and export.name == layout.name
+        for one in export.members
+    }
+    members = tuple(
+        _wide(one, known[one.name]) if one.name in known else one for one in layout.members
+    )
+    return Layout(layout.kind, layout.name, layout.size, members=members)
+
+
+def _wide(member: Member, column: ExportMember) -> Member:
+    width = column.extra.get("width", 0)
+    if not isinstance(width, int) or isinstance(width, bool) or not 0 <= width <= _WIDEST:
+        raise InvalidPackage(
+            f"column {column.name!r} is to be {width!r} wide",
+            hint=f"@width takes a number of characters, {_WIDEST} at most",
+        )
+    return Member(member.name, member.bit_offset, member.bits, member.layout, width)
 
 
 def _named(members: Iterable[Member], base: int) -> Iterator[tuple[str, Member]]:

@@ -237,13 +237,22 @@ def _read_sample(fields: Fields) -> Sample:
         type=fields.text("type") or "default_kv",
         unit="(unit)" if (unit := fields.text("unit")) is None else unit,
         clear_map=bool(fields.any("clear_map")),
+        sort=fields.text("sort"),
+        limit=fields.optional("limit", int),
+        options=fields.optional("cmdarg", dict) or {},
         extra=fields.rest,
     )
 
 
 def _write_sample(one: Sample) -> dict[str, Any]:
     known = present(
-        interval=one.interval, type=one.type, unit=one.unit, clear_map=one.clear_map or None
+        interval=one.interval,
+        type=one.type,
+        unit=one.unit,
+        clear_map=one.clear_map or None,
+        sort=one.sort,
+        limit=one.limit,
+        cmdarg=dict(one.options) or None,
     )
     return with_extra(known, one.extra)
 

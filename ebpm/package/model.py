@@ -72,6 +72,9 @@ class Sample:
     type: str = "default_kv"  # or log2_hist, linear_hist
     unit: str = "(unit)"
     clear_map: bool = False
+    sort: str | None = None  # columns of a table, see :class:`ebpm.runtime.order.Order`
+    limit: int | None = None  # rows of a reading that are shown
+    options: Mapping[str, Json] = field(default_factory=dict)  # of the tool, for sort and limit
     extra: Mapping[str, Json] = field(default_factory=dict)
 
 

@@ -25,9 +25,10 @@ _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 class ToolArguments:
     """What a tool's command line says."""
 
-    __slots__ = ("help", "values", "verbose", "version")
+    __slots__ = ("help", "run", "values", "verbose", "version")
 
     def __init__(self) -> None:
+        self.run: dict[str, Json] = {}  # what it says of the run: "sort", "rows"
         self.values: dict[str, Json] = {}  # by variable name
         self.help = False
         self.version = False
@@ -97,13 +98,14 @@ class _Parser:
         # An option goes by its own name; by that of its variable where no other option has it.
         named = [(variable.long, variable) for variable in plan.variables]
         named += [(variable.name, variable) for variable in plan.variables]
+        named += [(one.long, one) for one in plan.arguments]
         for long, variable in named:
             for name in (long, long.replace("_", "-")):
                 self._long.setdefault(name, variable)
                 if variable.layout.kind == kinds.BOOL:
                     self._forced.setdefault(f"enable-{name}", (variable, True))
                     self._forced.setdefault(f"disable-{name}", (variable, False))
-        for variable in plan.variables:
+        for variable in (*plan.variables, *plan.arguments):
             if variable.short:
                 self._short.setdefault(variable.short, variable)
 
@@ -157,7 +159,8 @@ class _Parser:
                     hint=self._help_hint(),
                 )
             value = self.rest.pop(0)
-        self.result.values[variable.name] = _read(variable, value, f"option {option}")
+        read = _read(variable, value, f"option {option}")
+        (self.result.values if variable.section else self.result.run)[variable.name] = read
 
     def _unknown(self, option: str, known: list[str]) -> None:
         from difflib import get_close_matches
@@ -187,7 +190,7 @@ def value_of(layout: Layout, text: str) -> Json:
             return float(text)
         except ValueError:
             raise ValueError(f"{text!r} is not a number") from None
-    if layout.kind in (kinds.INT, kinds.POINTER, kinds.ENUM):
+    if layout.kind in (*kinds.INTEGERS, kinds.POINTER, kinds.ENUM):
         return _integer(layout, text)
     try:
         return loads(text)
@@ -199,7 +202,8 @@ def value_of(layout: Layout, text: str) -> Json:
 
 
 def _integer(layout: Layout, text: str) -> Json:
-    if layout.kind == kinds.ENUM and not text.lstrip("+-").isdecimal():
+    named = layout.kind == kinds.ENUM or layout.kind in kinds.NAMED
+    if named and not text.lstrip("+-")[:1].isdecimal():
         return text
     digits = text.lstrip("+-").lower()
     try:
@@ -219,7 +223,7 @@ def help_text(plan: Plan) -> str:
             usage.append(f"[--{name}]")
             letter = name[0] if _SHORT.get(name[0]) == name and name[0] not in taken else None
             rows.append((_left(letter, name), text))
-    for variable in plan.variables:
+    for variable in (*plan.variables, *plan.arguments):
         flag = variable.layout.kind == kinds.BOOL
         usage.append(f"[--{variable.long}]" if flag else f"[--{variable.long} VAR]")
         text = variable.help or f"set value of {variable.type} variable {variable.name}"

@@ -84,12 +84,16 @@ class ProgramPlan:
 class SamplePlan:
     """How a sampled map is read (``@sample``)."""
 
-    __slots__ = ("clear", "interval", "unit")
+    __slots__ = ("clear", "interval", "limit", "sort", "unit")
 
-    def __init__(self, *, interval: int, unit: str, clear: bool) -> None:
+    def __init__(
+        self, *, interval: int, unit: str, clear: bool, sort: str = "", limit: int = 0
+    ) -> None:
         self.interval = interval  # milliseconds
         self.unit = unit  # heads its histograms
         self.clear = clear  # whether each reading empties it
+        self.sort = sort  # columns, see ebpm.runtime.order
+        self.limit = limit  # rows of a reading that are shown; 0: all
 
 
 class StackPlan:
@@ -172,6 +176,7 @@ class Plan:
     """Everything about one object on one platform."""
 
     __slots__ = (
+        "arguments",
         "description",
         "epilog",
         "lost",
@@ -211,6 +216,7 @@ class Plan:
         printk: list[str] | bool = False,
         usdt_spec_size: int,
         trims: bool,
+        arguments: Sequence[VariablePlan] = (),
     ) -> None:
         self.name = name
         self.object_name = object_name
@@ -229,6 +235,7 @@ class Plan:
         # What bpf_printk prints is the output: the formats, True if they are not known, else False.
         self.printk = printk
         self.usdt_spec_size = usdt_spec_size  # bytes, as the object has it; 0 without USDT
+        self.arguments = list(arguments)  # options that are the run's: "sort" and "rows"
         self.trims = trims  # whether a part of the kernel's BTF is all that libbpf needs of it
 
     def dump(self) -> str:
@@ -239,6 +246,7 @@ class Plan:
             | {
                 "format": FORMAT,
                 "variables": [_dump(one) for one in self.variables],
+                "arguments": [_dump(one) for one in self.arguments],
                 "programs": [_dump(one) for one in self.programs],
                 "sources": [_dump(one) for one in self.sources],
                 "lost": [_dump(one) for one in self.lost],
@@ -256,6 +264,7 @@ class Plan:
             return cls(
                 **{slot: data[slot] for slot in _PLAIN},
                 variables=[VariablePlan(**_load(one)) for one in data["variables"]],
+                arguments=[VariablePlan(**_load(one)) for one in data["arguments"]],
                 programs=[ProgramPlan(**_load(one)) for one in data["programs"]],
                 sources=[SourcePlan(**_load(one)) for one in data["sources"]],
                 lost=[CounterPlan(**_load(one)) for one in data["lost"]],

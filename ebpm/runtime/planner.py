@@ -19,7 +19,7 @@ from ebpm.package.sections import find_section, retype
 from ebpm.runtime.entries import plan_maps
 from ebpm.runtime.params import value_of
 from ebpm.runtime.plan import CounterPlan, Plan, ProgramPlan, VariablePlan
-from ebpm.runtime.sources import make_sources
+from ebpm.runtime.sources import make_sources, table_options
 
 DEFAULT_DESCRIPTION = "A simple eBPF program"
 EUNOMIA_EPILOG = (  # of packages that eunomia-bpf's compiler made, as its loaders print it
@@ -73,6 +73,7 @@ def make_plan(package: Package, one: ObjectFile) -> Plan:
         poll_timeout=_positive(package.settings.get("poll_timeout_ms"), 100),
         usdt_spec_size=next((one.value_size for one in facts.maps if one.name == _USDT_SPECS), 0),
         trims=_trims(one.data, facts),
+        arguments=table_options(package, sources),
     )
 
 

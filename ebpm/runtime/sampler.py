@@ -11,7 +11,7 @@ import struct
 
 from ebpm.btf import layout as kinds
 from ebpm.btf.layout import Layout, Member
-from ebpm.errors import MapUnreadable
+from ebpm.errors import InvalidParameter, MapUnreadable
 from ebpm.event import Batch, Source
 from ebpm.runtime.libbpf.binding import LibbpfError
 from ebpm.runtime.libbpf.contents import Contents
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from ebpm.event import StackFields
     from ebpm.runtime.libbpf.binding import Map
+    from ebpm.runtime.order import Order
     from ebpm.runtime.plan import SourcePlan
 
 _CODES = {1: "B", 2: "H", 4: "I", 8: "Q"}
@@ -41,6 +42,8 @@ class Sampler:
         interval: seconds; None for the tool's own.
         per_cpu: whether each CPU's value is a record of its own, with a member ``cpu``.
         stack: where the entries hold stack traces.
+        sort: columns that rows are sorted by; None for the tool's own.
+        rows: how many rows of a reading are shown, 0 for all; None for the tool's own.
     """
 
     def __init__(
@@ -52,6 +55,8 @@ class Sampler:
         interval: float | None = None,
         per_cpu: bool = False,
         stack: StackFields | None = None,
+        sort: str | None = None,
+        rows: int | None = None,
     ) -> None:
         assert plan.sample is not None
         assert plan.layout is not None
@@ -60,8 +65,13 @@ class Sampler:
         self._interval = interval or plan.sample.interval / 1000
         self._next = now + self._interval
         apart = per_cpu and self._entries.cpus > 1
-        layout = _with_cpu(plan.layout) if apart else plan.layout
-        self.source = Source(plan.name, layout, plan.form, plan.sample.unit, stack)
+        layout = with_cpu(plan.layout) if apart else plan.layout
+        sort = plan.sample.sort if sort is None else sort
+        rows = plan.sample.limit if rows is None else rows
+        self._order = _order(layout, sort, rows) if sort or rows else None
+        self.source = Source(
+            plan.name, layout, plan.form, plan.sample.unit, stack, ranked=self._order is not None
+        )
         places = {one.name: one.bit_offset // 8 for one in layout.members}
         value = next(one.layout for one in layout.members if one.name == "value")
         self._value_at, self._cpu_at = places["value"], places.get("cpu", 0)
@@ -85,9 +95,19 @@ class Sampler:
     def read(self) -> Iterator[Batch]:
         """Read all entries now. A batch is valid until the next is asked for.
 
+        Those of a table that is sorted or limited come in one batch.
+
         Raises:
             MapUnreadable: the kernel refuses.
         """
+        if self._order is None:
+            yield from self._read()
+            return
+        best = self._order.best(one for batch in self._read() for one in batch.records())
+        if best:
+            yield Batch(self.source, b"".join(best), 0, self._size, self._size, len(best))
+
+    def _read(self) -> Iterator[Batch]:
         make = self._apart_records if self._apart else self._records
         chunks = self._entries.read(take=self._clear)
         size = self._size
@@ -134,7 +154,16 @@ class Sampler:
         return records
 
 
-def _with_cpu(layout: Layout) -> Layout:
+def _order(layout: Layout, sort: str, rows: int) -> Order:
+    from ebpm.runtime.order import Order
+
+    try:
+        return Order(layout, sort, rows)
+    except ValueError as error:  # the column of CPUs, of a map that has none
+        raise InvalidParameter(str(error)) from None
+
+
+def with_cpu(layout: Layout) -> Layout:
     """Put the number of the CPU before the value."""
     *before, value = layout.members
     at = value.bit_offset

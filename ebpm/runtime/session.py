@@ -29,6 +29,7 @@ from ebpm.runtime.ringbuf import RingBuffer
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from typing import Any
 
     from ebpm.event import Batch, Event, StackFields
     from ebpm.plainjson import Json
@@ -55,6 +56,9 @@ class Session:
         show_log: told every line of libbpf's log as it comes.
         interval: seconds between two readings of the sampled maps; None for the tool's own.
         per_cpu: whether per-CPU maps are reported for each CPU rather than added up.
+        sort: columns that the sampled tables are sorted by (:mod:`ebpm.runtime.order`); None for
+            the tool's own.
+        rows: how many rows of each reading are reported, 0 for all; None for the tool's own.
         types: those of the running kernel that the object needs; if they do not do, all are taken.
         btf: path of types to relocate against, instead of the running kernel's.
 
@@ -73,6 +77,8 @@ class Session:
         show_log: Callable[[str], None] | None = None,
         interval: float | None = None,
         per_cpu: bool = False,
+        sort: str | None = None,
+        rows: int | None = None,
         types: bytes | None = None,
         btf: str | None = None,
     ) -> None:
@@ -90,7 +96,12 @@ class Session:
         self._watched: set[int] = set()
         self._perf: list[PerfBuffer] = []
         self._perf_busy_until = 0.0  # they wake nobody before their watermark until then
-        self._sampling = (interval, per_cpu)
+        self._readings: dict[str, Any] = {"interval": interval, "per_cpu": per_cpu, "rows": rows}
+        self._sorts: dict[str, str] = {}
+        if sort is not None or rows is not None:
+            from ebpm.runtime.order import chosen_sort
+
+            self._sorts = chosen_sort(plan, sort, rows, per_cpu=per_cpu)
         self._types = TypesFile(types) if types else None
         self._btf = btf
         self._object: BpfObject | None = None
@@ -167,7 +178,6 @@ class Session:
 
     def _open_samplers(self) -> None:
         now = time.monotonic()
-        interval, per_cpu = self._sampling
         for one in self.plan.sources:
             if one.kind == SAMPLED:
                 from ebpm.runtime.sampler import Sampler
@@ -176,9 +186,9 @@ class Session:
                     self._map(one.map),
                     one,
                     now,
-                    interval=interval,
-                    per_cpu=per_cpu,
                     stack=self._stack(one),
+                    sort=self._sorts.get(one.name),
+                    **self._readings,
                 )
                 self._samplers.append(sampler)
                 self.sources.append(sampler.source)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from ebpm.btf import layout as kinds
@@ -11,9 +12,10 @@ from ebpm.btf.text import type_text
 from ebpm.errors import InvalidBtf, InvalidPackage
 from ebpm.event import ENTRIES, LINEAR, LOG2
 from ebpm.package.describe import MapFact, ObjectFacts
-from ebpm.package.exports import BUFFERS, export_layout, export_type, guessed_type
+from ebpm.package.exports import BUFFERS, export_layout, export_type, guessed_type, with_widths
 from ebpm.package.model import ExportType, MapSpec, Package
-from ebpm.runtime.plan import SAMPLED, SamplePlan, SourcePlan
+from ebpm.runtime.order import Order
+from ebpm.runtime.plan import SAMPLED, SamplePlan, SourcePlan, VariablePlan
 from ebpm.runtime.stacks import STACK_TRACE, declared, make_stack
 
 _READABLE = {  # enum bpf_map_type of the maps whose entries user space can walk
@@ -25,6 +27,18 @@ _READABLE = {  # enum bpf_map_type of the maps whose entries user space can walk
     *(22, 23),  # queue, stack
 }
 _QUEUES = (22, 23)
+_TABLE_OPTIONS = {  # in the metadata: of the run, its type, its help
+    "sort": (
+        "sort",
+        Layout(kinds.STRING, "text", 1 << 12),
+        "Columns to sort by, with commas between them",
+    ),
+    "limit": (
+        "rows",
+        Layout(kinds.INT, "unsigned int", 4),
+        "Rows of each reading to print; 0 prints all",
+    ),
+}
 _EXPORTABLE = (t.Struct, t.Array, t.Int, t.Float, t.Pointer)
 
 
@@ -127,16 +141,69 @@ def _sampled(package: Package, facts: ObjectFacts, fact: MapFact, spec: MapSpec)
     if sample.type != ENTRIES:
         value = _histogram(fact, value)
     key = _key(facts, fact)
+    if key is not None:
+        key = with_widths(key, package.exports)
     members = [*(key.members if key else ()), *value.members]
+    entry = _entry(key, value)
+    limit = sample.limit or 0
+    try:
+        Order(entry, sample.sort or "", limit)
+    except ValueError as error:
+        raise InvalidPackage(f"map {fact.name!r} cannot be sorted: {error}") from None
     return SourcePlan(
         map=fact.name,
         kind=SAMPLED,
         name=fact.name,
-        layout=_entry(key, value),
+        layout=entry,
         form=sample.type,
         stack=make_stack(spec, members, facts, sampled=True) if sample.type == ENTRIES else None,
-        sample=SamplePlan(interval=sample.interval, unit=sample.unit, clear=sample.clear_map),
+        sample=SamplePlan(
+            interval=sample.interval,
+            unit=sample.unit,
+            clear=sample.clear_map,
+            sort=sample.sort or "",
+            limit=limit,
+        ),
     )
+
+
+def table_options(package: Package, sources: Sequence[SourcePlan]) -> list[VariablePlan]:
+    """List the tool's options that are the run's: how its tables are sorted, and how long they are.
+
+    Raises:
+        InvalidPackage: the metadata asks for an option that there cannot be.
+    """
+    sampled = {one.map for one in sources if one.kind == SAMPLED}
+    found: dict[str, VariablePlan] = {}
+    for spec in package.maps:
+        options = spec.sample.options if spec.sample else {}
+        for key, given in sorted(options.items(), key=lambda one: one[0]):
+            if key not in _TABLE_OPTIONS or not isinstance(given, dict):
+                raise InvalidPackage(
+                    f"map {spec.name!r}: sample.cmdarg {key!r} is no option of a table",
+                    hint='there are "sort" and "limit", each with "short", "long" and "help"',
+                )
+            name, layout, text = _TABLE_OPTIONS[key]
+            short = given.get("short")
+            if short is not None and (not isinstance(short, str) or len(short) != 1):
+                raise InvalidPackage(
+                    f"map {spec.name!r}: the short option {short!r} is not one letter"
+                )
+            if spec.name in sampled:
+                found.setdefault(
+                    name,
+                    VariablePlan(
+                        name=name,
+                        section="",
+                        offset=0,
+                        layout=layout,
+                        type=layout.name,
+                        long=str(given.get("long") or name),
+                        short=short,
+                        help=str(given.get("help") or text),
+                    ),
+                )
+    return list(found.values())
 
 
 def _entry(key: Layout | None, value: Layout) -> Layout:

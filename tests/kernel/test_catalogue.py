@@ -516,14 +516,44 @@ def test_errsnoop_tells_failures(run: Catalogue) -> None:
     script = "import os\nfor _ in range(3):\n try: os.kill(2**22 - 3, 0)\n except OSError: pass"
     found = [one for one in run.python("errsnoop", script) if one["ret"] == -3]
     assert len(found) == 3
-    assert {one["ret"] for one in run.python("errsnoop", script, "-e", "3")} == {-3}
+    assert {(one["syscall_name"], one["ret_name"]) for one in found} == {("kill", "ESRCH")}
+    for error in ("3", "ESRCH"):
+        assert {one["ret"] for one in run.python("errsnoop", script, "-e", error)} == {-3}
+
+
+def test_filetop_sorts_by_what_is_asked_and_by_all_else(run: Catalogue, tmp_path: Path) -> None:
+    script = "".join(
+        f"import os\nfd = os.open({str(tmp_path / name)!r}, os.O_RDWR | os.O_CREAT)\n"
+        f"for _ in range({calls}): os.write(fd, bytes({size}))\n"
+        for name, calls, size in (("few", 2, 50_000), ("many", 60, 10), ("little", 1, 10))
+    )
+
+    def names(*options: str) -> list[str]:
+        return [one["key"]["file"] for one in run.python("filetop", script, *options)]
+
+    assert names()[0] == "few"
+    assert names("-s", "writes,-w_bytes")[:3] == ["many", "few", "little"]
+    assert names("-s", "+file", "-r", "2") == sorted(names("-r", "0"))[:2]
+
+
+def test_a_column_that_a_table_has_not_is_told_before_anything_runs(
+    ebpm: Ebpm, run: Catalogue
+) -> None:
+    done = ebpm.run("run", run.path("filetop"), "-s", "w_byte", "--", "echo", "ran", check=2)
+    assert "there is no column 'w_byte'" in done.stderr
+    assert "did you mean W_BYTES?" in done.stderr
+    assert "ran" not in done.stdout
 
 
 def test_syscount_counts_calls_and_time(run: Catalogue) -> None:
     script = "import time\nfor _ in range(7): time.sleep(0.01)"
-    found = run.python("syscount", script)
+    found = run.python("syscount", script, "--top", "0")
     naps = [one for one in found if one["value"]["total_ns"] > 60_000_000]
     assert [one["value"]["count"] for one in naps] == [7]
+    assert [one["key"]["syscall_name"] for one in naps] == ["clock_nanosleep"]
+    counts = [one["value"]["count"] for one in run.python("syscount", script)]
+    assert len(counts) == 10
+    assert counts == sorted(counts, reverse=True)
     (whole,) = run.python("syscount", script, "-P")
     assert whole["key"]["syscall"] == -1
     assert whole["value"]["count"] > 50

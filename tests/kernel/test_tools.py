@@ -51,6 +51,9 @@ def test_sigsnoop_filters_by_signal_and_failure(ebpm: Ebpm, tools: Tools) -> Non
     package = tools("sigsnoop") / "package.json"
     assert [e["ret"] for e in events(ebpm, package, ["--failed_only"], script)] == [-3]
     assert events(ebpm, package, ["--target_signal", "9"], script) == []
+    assert events(ebpm, package, ["-s", "KILL"], script) == []
+    (found,) = events(ebpm, package, ["-s", "0", "-x"], script)
+    assert (found["sig_name"], found["ret_name"]) == (None, "ESRCH")
 
 
 def test_opensnoop_reports_names_flags_and_results(

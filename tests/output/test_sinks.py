@@ -7,6 +7,7 @@ import os
 import re
 import struct
 import time
+import unicodedata
 from datetime import datetime
 
 import pytest
@@ -310,3 +311,165 @@ def test_not_everything_is_held_back() -> None:
         assert sum(map(len, stream._held or [])) < 1 << 18
     stream.flush()
     os.close(stream.fd)
+
+
+# --- numbers with names, widths, terminals -------------------------------------------------------
+
+SIGNAL = Layout(kinds.SIGNAL, "ebpm_signal", 4, signed=True)
+RESULT = Layout(kinds.RESULT, "ebpm_result", 4, signed=True)
+NAMED = struct_of(("sig", SIGNAL), ("ret", RESULT), ("comm", COMM))
+
+
+def named_record(sig: int, ret: int) -> bytes:
+    return struct.pack("=ii16s", sig, ret, b"sh")
+
+
+def test_numbers_that_have_names_are_names_in_tables() -> None:
+    pipe = Pipe()
+    records = (named_record(15, -2), named_record(0, 3), named_record(77, -9999))
+    Table(pipe).write(batch_of(Source("e", NAMED), *records))
+    header, *rows, _ = pipe.text().split("\n")
+    assert header == "TIME     SIG        RET        COMM    "
+    assert [row.split()[1:] for row in rows] == [
+        ["SIGTERM", "ENOENT", "sh"],
+        ["0", "3", "sh"],
+        ["77", "-9999", "sh"],
+    ]
+
+
+def test_in_json_the_number_stays_and_its_name_stands_beside_it() -> None:
+    lines = json_lines(Source("e", NAMED), named_record(15, -2))
+    assert lines == ['{"comm":"sh","ret":-2,"ret_name":"ENOENT","sig":15,"sig_name":"SIGTERM"}']
+    (line,) = json_lines(Source("e", NAMED), named_record(0, 3))
+    assert json.loads(line) == {
+        "comm": "sh",
+        "ret": 3,
+        "ret_name": None,
+        "sig": 0,
+        "sig_name": None,
+    }
+
+
+def test_a_number_beyond_the_end_of_the_record_has_no_name() -> None:
+    (line,) = json_lines(Source("e", NAMED), b"\x0f\0\0\0")
+    assert json.loads(line)["sig_name"] == "SIGTERM"
+    assert json.loads(line)["ret_name"] is None
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_member_that_is_called_like_a_name_keeps_its_place(first: bool) -> None:
+    members = [("sig_name", INT), ("sig", SIGNAL)]
+    layout = struct_of(*(members if first else members[::-1]))
+    data = struct.pack("=ii", *((7, 15) if first else (15, 7)))
+    assert json_lines(Source("e", layout), data) == ['{"sig":15,"sig_name":7}']
+    busy = json_lines(Source("e", layout), *[data] * 200)
+    assert set(busy) == {'{"sig":15,"sig_name":7}'}
+
+
+def wide(name: str, layout: Layout, at: int, width: int) -> Member:
+    return Member(name, at * 8, 0, layout, width)
+
+
+TALK = Layout(
+    kinds.STRUCT,
+    "event",
+    60,
+    members=(
+        wide("comm", COMM, 0, 15),
+        wide("pid", INT, 16, 0),
+        Member("to", 20 * 8, 0, Layout(kinds.ADDRESS, "ebpm_ip", 16)),
+        wide("n", U64, 36, 0),
+        wide("path", COMM, 44, 40),
+    ),
+)
+
+
+def talk_record(comm: bytes, path: bytes = b"/a/path/of/some") -> bytes:
+    address = bytes(10) + b"\xff\xff" + bytes([127, 0, 0, 1])
+    return struct.pack("=16si16sQ16s", comm, 7, address, 10**6, path)
+
+
+def test_a_column_is_as_wide_as_its_tool_says() -> None:
+    pipe = Pipe()
+    Table(pipe).write(batch_of(Source("e", TALK), talk_record(b"fifteen letters")))
+    header, row, _ = pipe.text().split("\n")
+    assert header == f"TIME     {'COMM':<17}PID     {'TO':<17}N       {'PATH':<40}  "
+    assert row[8:] == "  fifteen letters 7       127.0.0.1        1000000 /a/path/of/some"
+
+
+class Terminal(Pipe):
+    """A stream into memory that passes for a terminal."""
+
+    def __init__(self, columns: int) -> None:
+        super().__init__()
+        self.room = columns
+
+    def is_terminal(self) -> bool:
+        return True
+
+    def columns(self) -> int:
+        return self.room
+
+
+def test_on_a_terminal_columns_become_narrower_before_anything_is_cut() -> None:
+    terminal = Terminal(60)
+    Table(terminal).write(batch_of(Source("e", TALK), talk_record(b"fifteen letters")))
+    header, row, _ = terminal.text().split("\n")
+    assert header.split() == ["TIME", "COMM", "PID", "TO", "N", "PATH"]
+    assert len(header) <= 60
+    assert len(row) == 60
+    assert row.endswith("…")
+    assert "  fifteen lett… 7 " in row
+    assert " 127.0.0.1 " in row
+    assert " 1000000 " in row
+
+
+def test_on_a_terminal_that_is_wide_enough_nothing_is_cut() -> None:
+    whole, terminal = Pipe(), Terminal(200)
+    for stream in (whole, terminal):
+        Table(stream).write(batch_of(Source("e", TALK), talk_record(b"sh")))
+    there, here = whole.text().splitlines(), terminal.text().splitlines()
+    assert [line.rstrip() for line in there] == [line.rstrip() for line in here]
+
+
+@pytest.mark.parametrize("room", [1, 2, 9, 20, 39, 64, 80])
+@pytest.mark.parametrize("path", [b"plain", "中文字中".encode(), "e\u0301" * 4, b""])
+def test_no_row_is_wider_than_the_terminal(room: int, path: bytes | str) -> None:
+    raw = path if isinstance(path, bytes) else path.encode()[:15]
+    terminal = Terminal(room)
+    table = Table(terminal)
+    for _ in range(3):  # the last ones as a busy source's
+        table.write(batch_of(Source("e", TALK), *[talk_record(b"sh", raw)] * 40))
+    for line in terminal.text().splitlines():
+        assert display_width(line) <= room, line
+
+
+def display_width(text: str) -> int:
+    return sum(
+        0 if unicodedata.combining(one) else 2 if unicodedata.east_asian_width(one) in "WF" else 1
+        for one in text
+    )
+
+
+def test_a_terminal_that_becomes_wider_gets_its_header_again() -> None:
+    terminal = Terminal(40)
+    table, source = Table(terminal), Source("e", TALK)
+    table.write(batch_of(source, talk_record(b"sh")))
+    terminal.room = 100
+    table.write(batch_of(source, talk_record(b"sh")))
+    table.write(batch_of(source, talk_record(b"sh")))
+    lines = terminal.text().splitlines()
+    assert [line.startswith("TIME") for line in lines] == [True, False, True, False, False]
+    assert lines[-1].endswith("/a/path/of/some")
+
+
+@pytest.mark.parametrize(("ranked", "blank"), [(True, 1), (False, 0)])
+def test_readings_of_a_sorted_table_stand_apart_on_a_terminal(ranked: bool, blank: int) -> None:
+    source = Source("counts", ENTRY, ENTRIES, ranked=ranked)
+    for stream, apart in ((Terminal(80), blank), (Pipe(), 0)):
+        table = Table(stream)
+        for number in range(2):
+            table.write(batch_of(source, entry_record(number, -2, b"a")))
+        lines = stream.text().splitlines()
+        assert lines.count("") == apart
+        assert sum(line.startswith("TIME") for line in lines) == 1 + apart

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from contextlib import suppress
 
 import pytest
@@ -261,3 +262,83 @@ def test_help_has_the_layout_of_the_manuals() -> None:
         "\n"
         "Built for the test.\n"
     )
+
+
+# --- numbers with names, options of the run ------------------------------------------------------
+
+KILL = plan(
+    variable("sig", Layout(kinds.SIGNAL, "ebpm_signal", 4, signed=True), short="s"),
+    variable("error", Layout(kinds.ERRNO, "ebpm_errno", 4, signed=True), short="e"),
+)
+
+
+@pytest.mark.parametrize(
+    ("words", "stored"),
+    [
+        (["-s", "TERM"], {"sig": "TERM"}),
+        (["-s15"], {"sig": 15}),
+        (["--sig=0x0f", "-e", "ENOENT"], {"sig": 15, "error": "ENOENT"}),
+    ],
+)
+def test_an_option_takes_a_number_by_its_name(words: list[str], stored: dict[str, object]) -> None:
+    assert values(KILL, *words) == stored
+    for name, value in stored.items():
+        layout = next(one.layout for one in KILL.variables if one.name == name)
+        assert encode(layout, value) == (15 if name == "sig" else 2).to_bytes(4, sys.byteorder)  # type: ignore[arg-type]
+
+
+def test_a_name_that_is_none_is_suggested() -> None:
+    with pytest.raises(
+        InvalidParameter, match="option -s: 'TREM' is no signal; did you mean SIGTERM"
+    ):
+        values(KILL, "-s", "TREM")
+
+
+TABLE = plan(
+    variable("pid", INT, short="p"),
+    arguments=[
+        VariablePlan(
+            name=name,
+            section="",
+            offset=0,
+            layout=layout,
+            type="",
+            long=long,
+            short=short,
+            help="H",
+        )
+        for name, layout, long, short in (
+            ("sort", Layout(kinds.STRING, "text", 99), "sort", "s"),
+            ("rows", Layout(kinds.INT, "unsigned int", 4), "top", "T"),
+        )
+    ],
+)
+
+
+@pytest.mark.parametrize(
+    ("words", "run"),
+    [
+        (["-s", "r_bytes,-pid", "-T5"], {"sort": "r_bytes,-pid", "rows": 5}),
+        (["--sort=+pid", "--top", "0"], {"sort": "+pid", "rows": 0}),
+        (["-p", "1"], {}),
+    ],
+)
+def test_options_of_the_run_are_no_variables(words: list[str], run: dict[str, object]) -> None:
+    result = parse_arguments(TABLE, words)
+    assert result.run == run
+    assert set(result.values) <= {"pid"}
+    assert "-T, --top" in help_text(TABLE)
+    with pytest.raises(InvalidParameter, match="no variable 'sort'"):
+        assigned(TABLE, [("sort", "pid")])
+
+
+@pytest.mark.parametrize("word", ["-1", "many"])
+def test_rows_are_a_count(word: str) -> None:
+    with pytest.raises(InvalidParameter, match="option -T"):
+        parse_arguments(TABLE, ["-T", word])
+
+
+def test_a_variable_of_the_tool_wins_over_an_option_of_the_run() -> None:
+    own = plan(variable("sort", INT, short="s"), arguments=TABLE.arguments)
+    result = parse_arguments(own, ["-s", "3", "--sort", "4"])
+    assert (result.values, result.run) == ({"sort": 4}, {})

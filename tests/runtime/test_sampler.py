@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from ebpm.btf import layout as kinds
 from ebpm.btf.layout import Layout, Member
-from ebpm.errors import MapUnreadable
+from ebpm.errors import InvalidParameter, MapUnreadable
 from ebpm.package.model import MapSpec, Package, Sample
 from ebpm.runtime.libbpf.binding import LibbpfError, Map
 from ebpm.runtime.libbpf.contents import Contents
@@ -75,6 +75,28 @@ def test_a_hash_has_an_entry_for_each_key(program: Build) -> None:
         (1, {"count": 1, "last": 1}),
         (2, {"count": 2, "last": 2}),
     ]
+
+
+@kernel
+def test_a_reading_that_is_sorted_and_limited_is_one_batch(program: Build) -> None:
+    with running(only(program("samples"), "counts"), interval=FAR, sort="count", rows=2) as session:
+        trigger(1, 2, 2, 3, 3, 3)
+        (batch,) = session.remaining()
+    assert batch.source.ranked
+    assert [one.fields["key"]["number"] for one in batch.events()] == [3, 2]
+
+
+@kernel
+def test_cpus_can_be_sorted_by_where_they_are_shown(program: Build) -> None:
+    package = only(program("samples"), "each_cpu")
+    options: dict[str, Any] = {"interval": FAR, "sort": "-cpu"}
+    with running(package, per_cpu=True, **options) as session:
+        trigger(5)
+        found = [one["cpu"] for one in rest(session)]
+    assert found == sorted(found, reverse=True)
+    assert len(found) == os.sysconf("SC_NPROCESSORS_CONF")
+    with pytest.raises(InvalidParameter, match="no column 'cpu'"), running(package, **options):
+        pass
 
 
 @kernel

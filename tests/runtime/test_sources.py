@@ -69,6 +69,60 @@ def test_a_value_shows_the_chosen_members_of_an_export_of_its_name(program: Buil
     assert members(value(sources(package)["counts"])) == ["last"]
 
 
+def test_a_sampled_map_may_be_sorted_and_limited(program: Build) -> None:
+    sample = replace(SAMPLE, sort="-COUNT, last", limit=3)
+    one = sources(having(program("samples"), spec("counts", sample=sample)))["counts"]
+    assert one.sample is not None
+    assert (one.sample.sort, one.sample.limit) == ("-COUNT, last", 3)
+
+
+def test_a_column_that_the_map_does_not_have_is_an_error_of_the_package(program: Build) -> None:
+    sample = replace(SAMPLE, sort="cuont")
+    with pytest.raises(InvalidPackage, match=r"'counts'.*no column 'cuont'; did you mean COUNT"):
+        sources(having(program("samples"), spec("counts", sample=sample)))
+
+
+def test_options_of_a_table_are_the_runs(program: Build) -> None:
+    options = {"limit": {"short": "r"}, "sort": {"long": "by", "help": "Order"}}
+    sample = replace(SAMPLE, options=options)
+    package = having(program("samples"), spec("counts", sample=sample))
+    found = make_plan(package, package.objects[0]).arguments
+    assert [(one.name, one.long, one.short) for one in found] == [
+        ("rows", "rows", "r"),
+        ("sort", "by", None),
+    ]
+    assert found[1].help == "Order"
+    assert make_plan(program("samples"), package.objects[0]).arguments == []
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"sorted": {}}, "'sorted' is no option of a table"),
+        ({"sort": "s"}, "'sort' is no option of a table"),
+        ({"limit": {"short": "rows"}}, "'rows' is not one letter"),
+    ],
+)
+def test_an_option_that_there_cannot_be_is_an_error(
+    program: Build, options: dict[str, Any], message: str
+) -> None:
+    package = having(program("samples"), spec("counts", sample=replace(SAMPLE, options=options)))
+    with pytest.raises(InvalidPackage, match=message):
+        make_plan(package, package.objects[0])
+
+
+def test_columns_have_the_widths_of_their_members(program: Build) -> None:
+    def export(width: object) -> tuple[ExportType, ...]:
+        member = ExportMember(name="last", type="u32", extra={"width": width})  # type: ignore[dict-item]
+        return (ExportType(name="value", members=(member,)),)
+
+    package = having(program("samples"), spec("counts", sample=SAMPLE), exports=export(12))
+    assert [one.width for one in value(sources(package)["counts"]).members] == [12]
+    for wrong in ("12", True, -1, 1000, 1.5):
+        with pytest.raises(InvalidPackage, match="column 'last' is to be"):
+            sources(replace(package, exports=export(wrong)))
+
+
 def test_a_histogram_needs_slots(program: Build) -> None:
     sample = replace(SAMPLE, type="log2_hist")
     with pytest.raises(InvalidPackage, match=r"'counts'.*'slots'.*count, last"):

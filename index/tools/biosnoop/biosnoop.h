@@ -15,10 +15,10 @@ enum block_op {
 struct event {
 	__u32 pid;        /// process that issued it
 	__u32 bytes;      /// how large it was
-	__u64 sector;     /// where, in sectors of 512 bytes
+	__u64 sector;     /// where, in sectors of 512 bytes @width 10
 	__u64 lat_us;     /// from being issued to being completed, microseconds
-	enum block_op op; /// what was done
-	char comm[16];    /// command that issued it
+	enum block_op op; /// what was done @width 14
+	char comm[16];    /// command that issued it @width 15
 	char disk[32];    /// name of the disk
 };
 

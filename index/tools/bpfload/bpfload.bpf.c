@@ -2,6 +2,7 @@
 // BPF programs as they are loaded into the kernel, by whom, and what came of it.
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
+#include <ebpm/number.h>
 #include "bpfload.h"
 
 /// @description Process ID to trace; 0 traces all

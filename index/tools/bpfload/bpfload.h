@@ -11,10 +11,10 @@ struct program {
 struct event {
 	__u32 pid;               /// process
 	__u32 uid;               /// user
-	int ret;                 /// file descriptor, or the negative errno
+	ebpm_result ret;         /// file descriptor, or the negative errno
 	__u32 insns;             /// instructions
-	char comm[16];           /// command
-	char prog[16];           /// name of the program
+	char comm[16];           /// command @width 15
+	char prog[16];           /// name of the program @width 15
 	enum bpf_prog_type type; /// its type
 };
 

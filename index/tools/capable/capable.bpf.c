@@ -6,6 +6,7 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 #include <ebpm/cgroup.h>
+#include <ebpm/number.h>
 #include "capable.h"
 
 /// @description Process ID to trace; 0 traces all

@@ -50,8 +50,8 @@ enum capability_name {
 struct event {
 	__u32 pid;                /// process
 	__u32 uid;                /// user
-	int ret;                  /// 0 if it has it, else -1 (EPERM)
-	char comm[16];            /// command
+	ebpm_result ret;          /// 0 if it has it, else -1 (EPERM)
+	char comm[16];            /// command @width 15
 	enum capability_name cap; /// which
 };
 

@@ -4,6 +4,7 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 #include <ebpm/cgroup.h>
+#include <ebpm/number.h>
 #include "errsnoop.h"
 
 /// @description Process ID to trace; 0 traces all
@@ -14,7 +15,7 @@ const volatile int pid = 0;
 const volatile struct ebpm_cgroup cgroup = {};
 /// @description The only error to report; 0 reports all
 /// @cmdarg {"short": "e"}
-const volatile int error = 0;
+const volatile ebpm_errno error = 0;
 
 /// @lost
 __u64 lost_events = 0;

@@ -3,10 +3,10 @@
 #define ERRSNOOP_H
 
 struct event {
-	__u32 pid;     /// process
-	int syscall;   /// number of the system call on this machine
-	int ret;       /// the negative errno
-	char comm[16]; /// command
+	__u32 pid;            /// process
+	ebpm_syscall syscall; /// number of the system call on this machine
+	ebpm_result ret;      /// the negative errno
+	char comm[16];        /// command
 };
 
 #endif

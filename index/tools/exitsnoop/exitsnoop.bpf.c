@@ -4,6 +4,7 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 #include <ebpm/cgroup.h>
+#include <ebpm/number.h>
 #include "exitsnoop.h"
 
 /// @description Process ID to trace; 0 traces all

@@ -5,7 +5,7 @@
 struct event {
 	__u32 pid;     /// process that deleted it
 	__u64 age_ms;  /// how long it lived, milliseconds
-	char comm[16]; /// command that deleted it
+	char comm[16]; /// command that deleted it @width 15
 	char file[64]; /// its name, without its folder
 };
 

@@ -34,7 +34,9 @@ struct {
 	__type(value, struct call);
 } calls SEC(".maps");
 
-/// @sample {"interval": 1000, "clear_map": true}
+/// @sample {"interval": 1000, "clear_map": true,
+///          "sort": "reads+writes+r_bytes+w_bytes", "limit": 20,
+///          "cmdarg": {"sort": {"short": "s"}, "limit": {"short": "r"}}}
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 10240);

@@ -6,10 +6,10 @@ enum op { SLOW_READ, SLOW_WRITE, SLOW_OPEN, SLOW_SYNC };
 
 struct event {
 	__u32 pid;     /// process
-	enum op op;    /// what was done
+	enum op op;    /// what was done @width 13
 	__u64 bytes;   /// bytes read or written
 	__u64 us;      /// how long it took, microseconds
-	char comm[16]; /// command
+	char comm[16]; /// command @width 15
 	char file[64]; /// name of the file, without its folder
 };
 

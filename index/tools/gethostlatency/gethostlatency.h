@@ -5,7 +5,7 @@
 struct event {
 	__u32 pid;      /// process
 	__u64 us;       /// how long it waited, microseconds
-	char comm[16];  /// command
+	char comm[16];  /// command @width 15
 	char host[128]; /// name that it asked for
 };
 

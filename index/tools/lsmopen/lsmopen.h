@@ -6,7 +6,7 @@ struct event {
 	__u32 pid;     /// process
 	__u32 uid;     /// user
 	__u32 flags;   /// O_* of open(2)
-	char comm[16]; /// command
+	char comm[16]; /// command @width 15
 	char file[64]; /// name of the file, without its folder
 };
 

@@ -48,7 +48,8 @@ struct {
 	__type(value, struct memory);
 } held SEC(".maps");
 
-/// @sample {"interval": 5000}
+/// @sample {"interval": 5000, "sort": "bytes", "limit": 10,
+///          "cmdarg": {"limit": {"short": "T", "long": "top", "help": "Stacks of each reading to print; 0 prints all"}}}
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 10240);

@@ -6,8 +6,8 @@ enum module_event { UNLOADED, LOADED };
 
 struct event {
 	__u32 pid;              /// process that asked for it
-	enum module_event what; /// what happened
-	char comm[16];          /// its command
+	enum module_event what; /// what happened @width 11
+	char comm[16];          /// its command @width 15
 	char module[56];        /// name of the module
 };
 

@@ -2,6 +2,7 @@
 // Mounts and unmounts: mount(2) and umount2(2).
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
+#include <ebpm/number.h>
 #include "mountsnoop.h"
 
 /// @description Process ID to trace; 0 traces all

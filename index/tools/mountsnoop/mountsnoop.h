@@ -6,13 +6,13 @@ enum op { MOUNT, UNMOUNT };
 
 struct event {
 	__u32 pid;        /// process
-	int ret;          /// 0, or the negative errno
+	ebpm_result ret;  /// 0, or the negative errno
 	__u64 us;         /// how long the call took, microseconds
 	__u64 flags;      /// MS_* of mount(2), or MNT_* of umount2(2)
-	char comm[16];    /// command
-	enum op op;       /// which of the two
-	char type[16];    /// file system type, as given
-	char source[128]; /// what is mounted, as given
+	char comm[16];    /// command @width 15
+	enum op op;       /// which of the two @width 10
+	char type[16];    /// file system type, as given @width 8
+	char source[128]; /// what is mounted, as given @width 20
 	char target[128]; /// where, as given
 };
 

@@ -62,8 +62,8 @@ struct {
 	__type(value, struct leaving);
 } left SEC(".maps");
 
-/* The reading that counts is the one at the end. */
-/// @sample {"interval": 86400000}
+/* The reading that counts is the one at the end; what counts most stands last there. */
+/// @sample {"interval": 86400000, "sort": "+us"}
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 40960);

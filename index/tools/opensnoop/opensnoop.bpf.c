@@ -4,6 +4,7 @@
 #include <bpf/bpf_helpers.h>
 #include <ebpm/cgroup.h>
 #include <ebpm/name.h>
+#include <ebpm/number.h>
 #include "opensnoop.h"
 
 #define MAX_PENDING 10240

@@ -6,11 +6,11 @@
 #define NAME_MAX 255
 
 struct event {
-	unsigned long long ts; /// milliseconds since the first event
-	int pid;               /// process
-	int uid;               /// user
-	int ret;               /// file descriptor, or the negative errno
-	int flags;             /// O_RDONLY and the like, as given
+	unsigned long long ts;    /// milliseconds since the first event
+	int pid;                  /// process
+	int uid;                  /// user
+	ebpm_result ret;          /// file descriptor, or the negative errno @width 6
+	int flags;                /// O_RDONLY and the like, as given
 	char comm[TASK_COMM_LEN]; /// command
 	char fname[NAME_MAX];     /// file name, as given
 };

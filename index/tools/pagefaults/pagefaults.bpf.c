@@ -13,7 +13,8 @@ const volatile int pid = 0;
 /// @cmdarg {"short": "c"}
 const volatile struct ebpm_cgroup cgroup = {};
 
-/// @sample {"interval": 1000, "clear_map": true}
+/// @sample {"interval": 1000, "clear_map": true, "sort": "count", "limit": 20,
+///          "cmdarg": {"sort": {"short": "s"}, "limit": {"short": "r"}}}
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 10240);

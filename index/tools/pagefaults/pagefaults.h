@@ -4,7 +4,7 @@
 
 struct process {
 	__u32 pid;     /// process
-	char comm[16]; /// command
+	char comm[16]; /// command @width 15
 };
 
 struct faults {

@@ -32,8 +32,8 @@ struct {
 	__uint(value_size, MAX_DEPTH * sizeof(__u64));
 } stacks SEC(".maps");
 
-/* The reading that counts is the one at the end. */
-/// @sample {"interval": 86400000}
+/* The reading that counts is the one at the end; what counts most stands last there. */
+/// @sample {"interval": 86400000, "sort": "+count"}
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 40960);

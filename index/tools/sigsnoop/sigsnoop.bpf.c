@@ -4,6 +4,7 @@
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
 #include <ebpm/cgroup.h>
+#include <ebpm/number.h>
 #include "sigsnoop.h"
 
 #define MAX_PENDING 10240
@@ -16,7 +17,7 @@ const volatile int filtered_pid = 0;
 const volatile struct ebpm_cgroup cgroup = {};
 /// @description Signal to trace; 0 traces all
 /// @cmdarg {"short": "s"}
-const volatile int target_signal = 0;
+const volatile ebpm_signal target_signal = 0;
 /// @description Trace only system calls that failed
 /// @cmdarg {"short": "x"}
 const volatile bool failed_only = false;

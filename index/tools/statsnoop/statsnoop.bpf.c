@@ -3,6 +3,7 @@
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
 #include <ebpm/cgroup.h>
+#include <ebpm/number.h>
 #include "statsnoop.h"
 
 /// @description Process ID to trace; 0 traces all

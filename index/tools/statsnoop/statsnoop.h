@@ -3,10 +3,10 @@
 #define STATSNOOP_H
 
 struct event {
-	__u32 pid;      /// process
-	int ret;        /// 0, or the negative errno
-	char comm[16];  /// command
-	char path[255]; /// path, as given
+	__u32 pid;       /// process
+	ebpm_result ret; /// 0, or the negative errno
+	char comm[16];   /// command @width 15
+	char path[255];  /// path, as given
 };
 
 #endif

@@ -4,6 +4,7 @@
 #include <bpf/bpf_helpers.h>
 #include <ebpm/cgroup.h>
 #include <ebpm/hist.h>
+#include <ebpm/number.h>
 #include "syscount.h"
 
 /// @description Process ID to trace; 0 traces all
@@ -20,7 +21,7 @@ const volatile bool process = false;
 const volatile bool failures = false;
 /// @description Count only calls that failed with this error; 0 counts all
 /// @cmdarg {"short": "e"}
-const volatile int error = 0;
+const volatile ebpm_errno error = 0;
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -29,7 +30,8 @@ struct {
 	__type(value, __u64);
 } entered SEC(".maps");
 
-/// @sample {"interval": 1000, "clear_map": true}
+/// @sample {"interval": 1000, "clear_map": true, "sort": "count", "limit": 10,
+///          "cmdarg": {"sort": {}, "limit": {"short": "T", "long": "top"}}}
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 10240);

@@ -6,7 +6,8 @@
 #include <ebpm/net.h>
 #include "tcbytes.h"
 
-/// @sample {"interval": 1000}
+/// @sample {"interval": 1000, "sort": "sent+received", "limit": 20,
+///          "cmdarg": {"sort": {"short": "s"}, "limit": {"short": "r"}}}
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
 	__uint(max_entries, 4096);

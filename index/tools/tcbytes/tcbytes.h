@@ -7,7 +7,7 @@ struct peer {
 };
 
 struct traffic {
-	__u64 sent;     /// bytes, headers included
+	__u64 sent;     /// bytes, headers included @width 10
 	__u64 received; /// bytes, headers included
 };
 

@@ -5,7 +5,7 @@
 struct event {
 	__u32 pid;            /// process
 	__u32 uid;            /// user
-	char comm[16];        /// command
+	char comm[16];        /// command @width 15
 	struct ebpm_ip saddr; /// local address
 	struct ebpm_ip daddr; /// remote address
 	__u16 dport;          /// remote port

@@ -23,7 +23,8 @@ const volatile bool ipv4 = false;
 /// @cmdarg {"short": "6"}
 const volatile bool ipv6 = false;
 
-/// @sample {"interval": 1000, "clear_map": true}
+/// @sample {"interval": 1000, "clear_map": true, "sort": "tx_bytes+rx_bytes", "limit": 20,
+///          "cmdarg": {"sort": {"short": "s"}, "limit": {"short": "r"}}}
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 10240);

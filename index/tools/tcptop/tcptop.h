@@ -4,7 +4,7 @@
 
 struct flow {
 	__u32 pid;            /// process
-	char comm[16];        /// command
+	char comm[16];        /// command @width 15
 	struct ebpm_ip laddr; /// local address
 	struct ebpm_ip raddr; /// remote address
 	__u16 lport;          /// local port

@@ -6,7 +6,7 @@
 #include <bpf/bpf_helpers.h>
 #include "xdpcount.h"
 
-/// @sample {"interval": 1000}
+/// @sample {"interval": 1000, "sort": "packets"}
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
 	__uint(max_entries, 256);

@@ -14,6 +14,22 @@ struct ebpm_ip {
 	__u8 bytes[16];
 };
 
+/* The states of a connection (include/net/tcp_states.h). */
+enum tcp_state {
+	ESTABLISHED = 1,
+	SYN_SENT,
+	SYN_RECV,
+	FIN_WAIT1,
+	FIN_WAIT2,
+	TIME_WAIT,
+	CLOSE,
+	CLOSE_WAIT,
+	LAST_ACK,
+	LISTEN,
+	CLOSING,
+	NEW_SYN_RECV,
+};
+
 /* Put an IPv4 address there: four bytes in network order. */
 static __always_inline void ip_from_v4(struct ebpm_ip *ip, const void *bytes)
 {

@@ -97,7 +97,7 @@ def values(layout: Layout, bits: int = 0) -> st.SearchStrategy[Any]:
     """Draw what a layout can hold, in the form in which it is decoded."""
     if layout.kind == kinds.BOOL:
         return st.booleans()
-    if layout.kind in (kinds.INT, kinds.ENUM, kinds.POINTER, kinds.CGROUP):
+    if layout.kind in (*kinds.INTEGERS, kinds.ENUM, kinds.POINTER, kinds.CGROUP):
         width = bits or layout.size * 8
         low = -(1 << (width - 1)) if layout.signed else 0
         return st.integers(low, low + (1 << width) - 1)

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from ebpm.btf.encode import encode
+from ebpm.btf.layout import INTEGERS
 from ebpm.event import Batch, Source
 from ebpm.output import clock
 from ebpm.output.stream import Stream
@@ -62,7 +63,7 @@ def test_a_table_is_the_manuals(tools: Tools, tool: str, monkeypatch: pytest.Mon
     source = source_of(plan_of(tools(tool)))
     assert source.layout is not None
     names = [member.name for member in source.layout.members]
-    numbers = {one.name for one in source.layout.members if one.layout.kind == "int"}
+    numbers = {one.name for one in source.layout.members if one.layout.kind in INTEGERS}
     records = []
     for row in listing(tool).splitlines()[1:]:
         at, *cells = row.split()

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from ebpm.output.style import Style
 
 _STRANGE_PART = 32  # one record for so many may be left by C to others
-_STRANGE_FREE = 8  # ... and so many at the beginning
+_STRANGE_FREE = 8  # ... and so many more, of each _WINDOW of records
+_WINDOW = 4096
 _REST, _LONGEST_REST = 1 << 16, 1 << 24  # records before C is tried again
 
 
@@ -42,7 +43,7 @@ class Writer:
         self._one = one
         self._formatter: Formatter | None = None
         self._rows = None if pure else _rows(style)
-        self._seen = self._strange = 0  # records since C was taken up, and those that it left
+        self._seen = self._strange = 0  # records of this window, and those that C left
         self._rest, self._resting = _REST, 0
 
     def write(self, batch: Batch, start: str, end: str, stream: Stream) -> None:
@@ -74,6 +75,8 @@ class Writer:
                 return
             self._write_singly(batch.tail(piece).head(1), start, end, stream)
         self._seen += batch.count
+        if self._seen >= _WINDOW:
+            self._seen = self._strange = 0
 
     def _write_generated(self, batch: Batch, start: str, end: str, stream: Stream) -> None:
         if self._formatter is None:

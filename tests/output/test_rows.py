@@ -312,6 +312,26 @@ def test_a_stream_that_is_seldom_plain_goes_to_the_generated_formatter(
     assert send(strange)._resting == 8192  # it was too early
 
 
+def test_what_was_plain_for_long_may_be_so_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    sink, _ = table(monkeypatch)
+    layout = struct_of(("comm", COMM), ("n", U64))
+    source = Source("e", layout)
+    plain = batch_of(source, [struct.pack("=16sQ", b"sh", n) for n in range(4096)], 24)
+    for _ in range(50):
+        sink.write(plain)
+    alone = 0
+    read = source.read
+
+    def counting(data: object, at: int) -> object:
+        nonlocal alone
+        alone += 1
+        return read(data, at)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(source, "_reader", counting)
+    sink.write(batch_of(source, [struct.pack("=16sQ", b"\xff", n) for n in range(4096)], 24))
+    assert 0 < alone < 200
+
+
 def test_a_few_records_that_are_not_plain_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     sink, stream = table(monkeypatch)
     source = Source("e", EVENT)

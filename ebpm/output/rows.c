@@ -1,12 +1,14 @@
 // Lines of text from records of one layout, a batch in one call: the fastest way of a busy tool's
 // events to its output. Compiled by scripts/native into rows.so, called by ebpm/output/rows.py.
 //
-// It writes the plain cases: integers, booleans, enumerators that have a name, IPv4 addresses and
+// It writes the plain cases: integers, booleans, enumerators that have a name, IP addresses and
 // printable ASCII. Before a record that holds anything else it stops, and Python writes that one.
 // So whatever it writes is what decoding record by record gives, and the rest is none of its business.
 //
 // Nothing that the records hold can lead it outside the buffers, and what the caller describes is
-// checked with each call. It allocates nothing, keeps nothing, and calls memcpy and memset alone.
+// checked with each call. It allocates nothing, keeps nothing, and of libc calls memcpy, memset and,
+// for IPv6, inet_ntop, which Python calls as well.
+#include <arpa/inet.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -157,16 +159,18 @@ static uint8_t *put_name(const struct job *job, const struct column *column, uin
 	return NULL;
 }
 
-// An IPv4 address in the place of an IPv6 one (RFC 4291 section 2.5.5.2); NULL for others.
+// An IPv6 address, or an IPv4 one in its place (RFC 4291 section 2.5.5.2).
 static uint8_t *put_address(uint8_t *out, const uint8_t *address)
 {
 	static const uint8_t prefix[12] = { [10] = 0xff, [11] = 0xff };
 	uint8_t copy[16];
 
 	memcpy(copy, address, 16);
-	for (int i = 0; i < 12; i++)
-		if (copy[i] != prefix[i])
+	if (memcmp(copy, prefix, sizeof(prefix))) {
+		if (!inet_ntop(AF_INET6, copy, (char *)out, INET6_ADDRSTRLEN))
 			return NULL;
+		return out + strlen((char *)out);
+	}
 	for (int i = 12; i < 16; i++) {
 		if (i > 12)
 			*out++ = '.';
@@ -254,7 +258,7 @@ static uint64_t longest_cell(const struct job *job, const struct column *column)
 	case TEXT:
 		return 1 + (uint64_t)column->size;
 	case ADDRESS:
-		return column->size == 16 ? sizeof("255.255.255.255") : 0;
+		return column->size == 16 ? INET6_ADDRSTRLEN : 0;
 	}
 	if (column->size > 8 || !column->bits || column->shift + column->bits > 8 * column->size)
 		return 0;

@@ -1,7 +1,7 @@
 """Lines of a busy source written by our C, rows.c: the fastest way, where there is a bundle.
 
 C writes the plain cases and stops before a record that holds anything else (text that is not
-printable ASCII, an enumerator without a name, an IPv6 address); so it cannot say anything but what
+printable ASCII, an enumerator without a name); so it cannot say anything but what
 decoding that record says. A layout with a column that it never writes (a float, an array, an inner
 struct) is not for it at all. On the path of ``ebpm run``, imported when a tool has become busy.
 """

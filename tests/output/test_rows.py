@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import random
+import socket
 import struct
 from pathlib import Path
 
@@ -137,11 +138,20 @@ def test_quotation_marks_in_json(name: bytes) -> None:
 
 
 def test_what_only_decoding_knows_is_left_to_others() -> None:
-    layout = struct_of(("mode", MODE), ("ip", ADDRESS))
-    v4, v6 = bytes(10) + b"\xff\xff" + bytes(4), bytes(15) + b"\x01"
-    records = [struct.pack("=I16s", *one) for one in ((1, v4), (2, v4), (1, v6))]
-    assert lines_of(layout, records) == [" FAST(1) 0.0.0.0", 1, 2]
-    check(layout, records)
+    records = [struct.pack("=I", one) for one in (1, 2, 1)]
+    assert lines_of(struct_of(("mode", MODE)), records) == [" FAST(1)", 1, " FAST(1)"]
+
+
+@examples(100)
+@given(st.lists(st.sampled_from([0, 0, 1, 0x20, 0xFF]), min_size=16, max_size=16))
+def test_addresses(raw: list[int]) -> None:
+    wanted = socket.inet_ntop(socket.AF_INET6, bytes(raw))
+    v4 = raw[:10] == [0] * 10 and raw[10:12] == [0xFF, 0xFF]
+    assert lines_of(struct_of(("ip", ADDRESS)), [bytes(raw)]) == [
+        " " + (socket.inet_ntop(socket.AF_INET, bytes(raw[12:])) if v4 else wanted)
+    ]
+    longest = bytes([0x2F]) * 16
+    check(struct_of(("ip", ADDRESS), ("n", INT)), [bytes(raw) + bytes(4), longest + bytes(4)])
 
 
 @pytest.mark.parametrize(

@@ -5,15 +5,18 @@ Source: libbpf's relo_core.c, ``enum bpf_core_relo_kind`` in include/uapi/linux/
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import accumulate
 
 from ebpm.btf import types as t
 from ebpm.btf.canonical import Extension
 from ebpm.btf.elf import read_elf
 from ebpm.btf.parse import Btf
+from ebpm.btf.value import Value
 from ebpm.errors import InvalidBtf
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
 FIELDS = range(6)  # offset, size, existence, sign and the shifts of a bitfield
 TYPE_ID_LOCAL, TYPE_ID_TARGET, TYPE_EXISTS, TYPE_SIZE = 6, 7, 8, 9
@@ -27,22 +30,26 @@ Step = tuple[int, int]
 """A struct of the kernel and the index of a member in it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Relocation:
+class Relocation(Value):
     """A question: its kind, a type of the object, and the way from there to a member."""
 
-    kind: int
-    type_id: int
-    path: tuple[int, ...]  # indexes: the first into the type itself, as of an array
+    __slots__ = ("kind", "path", "type_id")
+
+    def __init__(self, kind: int, type_id: int, path: tuple[int, ...]) -> None:
+        self.kind = kind
+        self.type_id = type_id
+        self.path = path  # indexes: the first into the type itself, as of an array
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(Value):
     """A relocation, and the instruction that it is for."""
 
-    section: str
-    offset: int  # bytes into the section
-    asked: Relocation
+    __slots__ = ("asked", "offset", "section")
+
+    def __init__(self, section: str, offset: int, asked: Relocation) -> None:
+        self.section = section
+        self.offset = offset  # bytes into the section
+        self.asked = asked
 
 
 def questions(data: bytes) -> tuple[Btf | None, list[Question]]:
@@ -93,7 +100,10 @@ def essential(name: str) -> str:
 
 
 def candidates(kernel: Btf, names: Collection[str]) -> dict[str, list[int]]:
-    """Find the kernel's types by their names without flavours."""
+    """Find the kernel's types by their names without flavours.
+
+    No name begins inside another string: neither compilers nor pahole write such BTF.
+    """
     wanted = {name.encode(): name for name in names}
     places = _places if len(names) <= _FEW else _places_in_one_pass
     known = {place: wanted[name] for name, place in places(kernel.strings, wanted)}
@@ -104,19 +114,19 @@ def candidates(kernel: Btf, names: Collection[str]) -> dict[str, list[int]]:
 
 
 def _places(strings: bytes, names: Collection[bytes]) -> Iterator[tuple[bytes, int]]:
-    """Find where names begin, alone or with a flavour; each by a search."""
+    """Find where names stand, alone or with a flavour; each by a search."""
     for name in names:
-        for tail in (b"\0", b"___"):
-            at = strings.find(name + tail)
-            while at >= 0:
-                text = strings[at : strings.find(b"\0", at)]
-                if text == name or _plain(text) == name:
-                    yield name, at
-                at = strings.find(name + tail, at + 1)
+        begin = b"\0" + name
+        at = strings.find(begin)
+        while at >= 0:
+            text = strings[at + 1 : strings.find(b"\0", at + 1)]
+            if text == name or (b"___" in text and _plain(text) == name):
+                yield name, at + 1
+            at = strings.find(begin, at + 1)
 
 
 def _places_in_one_pass(strings: bytes, names: Collection[bytes]) -> Iterator[tuple[bytes, int]]:
-    """Find the same, but for names that begin inside another string, as no compiler writes them."""
+    """Find the same."""
     texts = strings.split(b"\0")
     starts = accumulate(map((1).__add__, map(len, texts)), initial=0)
     for text, at in zip(texts, starts, strict=False):

@@ -8,10 +8,13 @@ gigabytes of names. Whatever is read is bounded by the size of the file.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
-from dataclasses import dataclass
 
+from ebpm.btf.value import Value
 from ebpm.errors import InvalidObject
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 EM_BPF, ET_REL = 247, 1
 SHT_NULL, SHT_SYMTAB, SHT_RELA, SHT_NOBITS, SHT_REL = 0, 2, 4, 8, 9
@@ -23,52 +26,100 @@ _HEADER_SIZE, _SECTION_SIZE, _SYMBOL_SIZE = 64, 64, 24
 _NAMES_SLACK = 1 << 16  # names may share their ends, which compilers make little use of
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
+class Section(Value):
     """One section with the fields of its header; ``data`` is empty for NOBITS."""
 
-    index: int
-    name: str
-    type: int
-    flags: int
-    size: int
-    link: int
-    info: int
-    align: int
-    entry_size: int
-    data: bytes
+    __slots__ = (
+        "align",
+        "data",
+        "entry_size",
+        "flags",
+        "index",
+        "info",
+        "link",
+        "name",
+        "size",
+        "type",
+    )
+
+    def __init__(
+        self,
+        index: int,
+        name: str,
+        kind: int,
+        flags: int,
+        size: int,
+        link: int,
+        info: int,
+        align: int,
+        entry_size: int,
+        data: bytes,
+    ) -> None:
+        self.index = index
+        self.name = name
+        self.type = kind
+        self.flags = flags
+        self.size = size
+        self.link = link
+        self.info = info
+        self.align = align
+        self.entry_size = entry_size
+        self.data = data
 
 
-@dataclass(frozen=True, slots=True)
-class Symbol:
+class Symbol(Value):
     """One symbol; ``section`` is an index, 0 where the symbol is not defined here."""
 
-    name: str
-    type: int
-    binding: int
-    section: int
-    value: int
-    size: int
-    other: int = 0
+    __slots__ = ("binding", "name", "other", "section", "size", "type", "value")
+
+    def __init__(
+        self,
+        name: str,
+        kind: int,
+        binding: int,
+        section: int,
+        value: int,
+        size: int,
+        other: int = 0,
+    ) -> None:
+        self.name = name
+        self.type = kind
+        self.binding = binding
+        self.section = section
+        self.value = value
+        self.size = size
+        self.other = other
+
+    def moved(self, section: int) -> Symbol:
+        """Copy the symbol to another section."""
+        return Symbol(
+            *(self.name, self.type, self.binding, section, self.value, self.size, self.other)
+        )
 
 
-@dataclass(frozen=True, slots=True)
-class Relocation:
+class Relocation(Value):
     """A place in a section, in bytes, that refers to the symbol of that index."""
 
-    offset: int
-    symbol: int
-    type: int
+    __slots__ = ("offset", "symbol", "type")
+
+    def __init__(self, offset: int, symbol: int, kind: int) -> None:
+        self.offset = offset
+        self.symbol = symbol
+        self.type = kind
 
 
-@dataclass(frozen=True, slots=True)
-class ElfObject:
+class ElfObject(Value):
     """A BPF object file. ``order`` is "<" or ">", as :mod:`struct` writes it."""
 
-    order: str
-    header: bytes  # the 64 bytes at the start of the file
-    sections: tuple[Section, ...]
-    symbols: tuple[Symbol, ...]
+    __slots__ = ("header", "order", "sections", "symbols")
+
+    def __init__(
+        self, order: str, header: bytes, sections: tuple[Section, ...], symbols: tuple[Symbol, ...]
+    ) -> None:
+        self.order = order
+        self.header = header  # the 64 bytes at the start of the file
+        self.sections = sections
+        self.symbols = symbols
 
     def section(self, name: str) -> Section | None:
         """Find a section by name."""
@@ -101,7 +152,7 @@ def read_elf(data: bytes) -> ElfObject:
         Section(
             index=index,
             name=strings.at(header[0]),
-            type=header[1],
+            kind=header[1],
             flags=header[2],
             size=header[5],
             link=header[6],

@@ -10,12 +10,17 @@ import struct
 import sys
 from array import array
 from bisect import bisect_left
-from collections.abc import Collection, Iterator
 from itertools import islice
-from typing import TypeVar
 
 from ebpm.btf import types as t
 from ebpm.errors import InvalidBtf
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+    from typing import TypeVar
+
+    _T = TypeVar("_T")
 
 MAGIC = 0xEB9F
 _HEADER = "HBBIIIII"
@@ -24,9 +29,8 @@ _DEPTH_LIMIT = 64  # of nested types; the kernel's own (kernel/bpf/btf.c) is 32
 _LONGEST_NAME = 4096  # the kernel takes 512
 _NAMES_SLACK = 1 << 20  # names may share their ends, and so be longer than the string table
 
-_FEW = 16  # names that are searched for one by one, rather than in one pass over all types
-
-_T = TypeVar("_T")
+_FEW = 4  # names that are searched for one by one, rather than in one pass over all types
+_STRETCH = 1 << 14  # words that are scanned at once for a type that is further on
 
 
 class Btf:
@@ -34,12 +38,13 @@ class Btf:
 
     Args:
         raw: the section's bytes, with its header.
+        whole: whether to find all records now, rather than as far as they are asked for.
 
     Raises:
         InvalidBtf: here if the records do not fit the section, later if one is broken inside.
     """
 
-    def __init__(self, raw: bytes) -> None:
+    def __init__(self, raw: bytes, *, whole: bool = True) -> None:
         self.order = byte_order(raw)
         fields = struct.unpack_from(self.order + _HEADER, raw)
         _, version, _, header, type_start, type_size, string_start, string_size = fields
@@ -48,39 +53,50 @@ class Btf:
         types, strings = header + type_start, header + string_start
         if header < HEADER_SIZE or max(types + type_size, strings + string_size) > len(raw):
             raise InvalidBtf("the BTF header points outside the section")
-        self._types = raw[types : types + type_size]
+        self._raw = raw
+        self._begin, self._end = types, types + type_size
         self.strings = raw[strings : strings + string_size]
         if self.strings and (self.strings[0] or self.strings[-1]):
             raise InvalidBtf("the BTF string table is not enclosed in NUL bytes")
         self._known_strings: dict[int, str] = {}
         self._strings_left = 2 * len(self.strings) + _NAMES_SLACK
-        # All parts of a record are 32-bit words.
-        self._words = array("I", self._types[: len(self._types) & ~3])
+        self._words = array("I")  # all parts of a record are words of 32 bits
+        self._words.frombytes(memoryview(raw)[types : self._end - type_size % 4])
         if (self.order == "<") != (sys.byteorder == "little"):
             self._words.byteswap()
-        self._starts = self._scan()
+        self._infos = [1, 1]  # by id, the place of a record's info word; at the last none is known
+        if whole:
+            self._scan(len(self._words))
         self._decoded: dict[int, t.Type] = {0: t.Void()}
         self._names: dict[tuple[int, str], int] | None = None
 
-    def _scan(self) -> array[int]:
-        """Find every record, in words from the first: the index is the type's id."""
-        found = array("I", [0])
-        add, steps, words = found.append, _Steps(), self._words
-        at, last = 0, len(words) - 3
-        while at <= last:
-            add(at)
-            step = steps[words[at + 1]]
-            if not step:
-                kind = words[at + 1] >> 24 & 31
-                raise InvalidBtf(f"BTF type {len(found) - 1} is of unknown kind {kind}")
-            at += step
-        if at * 4 != len(self._types):
+    def _scan(self, end: int) -> None:
+        """Find the records whose info word stands no further than a place."""
+        infos, words, steps = self._infos, self._words, _Steps()
+        add, at, size = infos.append, infos[-1], len(words)
+        try:
+            while at <= end:
+                at += steps[words[at]]
+                add(at)
+        except KeyError as info:
+            kind = info.args[0] >> 24 & 31
+            raise InvalidBtf(f"BTF type {len(infos) - 1} is of unknown kind {kind}") from None
+        except IndexError:
+            at = size + 2
+        if at > size + 1 or (at == size + 1 and (self._end - self._begin) % 4):
             raise InvalidBtf("the last BTF type is cut off")
-        return found
+
+    def _knows(self, type_id: int) -> bool:
+        """Find a type's record, and where it ends; False if there is no such type."""
+        infos, size = self._infos, len(self._words)
+        while type_id > len(infos) - 2 and infos[-1] <= size:
+            self._scan(min(infos[-1] + _STRETCH, size))
+        return 0 < type_id < len(infos) - 1
 
     def __len__(self) -> int:
         """Count the types, ``void`` included: ids run from 0 to this number, exclusive."""
-        return len(self._starts)
+        self._scan(len(self._words))
+        return len(self._infos) - 1
 
     def name(self, offset: int) -> str:
         """Read a name, as :meth:`string` does; no name is longer than a page."""
@@ -108,30 +124,35 @@ class Btf:
 
     def record(self, type_id: int) -> tuple[int, int, int, bytes]:
         """Read a type's record as it stands: name offset, info word, size or type, and its tail."""
-        if not 0 < type_id < len(self._starts):
+        if not self._knows(type_id):
             raise InvalidBtf(f"there is no BTF type {type_id}")
-        at = self._starts[type_id]
-        last = type_id + 1 == len(self._starts)
-        end = len(self._words) if last else self._starts[type_id + 1]
-        name, info, word = self._words[at : at + 3]
-        return name, info, word, self._types[at * 4 + 12 : end * 4]
+        at, end = self._infos[type_id : type_id + 2]
+        name, info, word = self._words[at - 1 : at + 2]
+        return name, info, word, self._raw[self._begin + at * 4 + 8 : self._begin + end * 4 - 4]
 
     def named(self, places: Collection[int]) -> list[tuple[int, int]]:
         """List the types whose names stand at some places in ``strings``: id and place, by id."""
+        words = self._words
         if len(places) > _FEW:
-            words = self._words
-            starts = enumerate(islice(self._starts, 1, None), 1)
-            return [(number, words[at]) for number, at in starts if words[at] in places]
-        found = []
-        for place in places:
-            wanted = struct.pack(self.order + "I", place)
-            at = self._types.find(wanted)
-            while at >= 0:
-                number = bisect_left(self._starts, at // 4, 1)
-                if not at % 4 and number < len(self) and self._starts[number] == at // 4:
-                    found.append((number, place))
-                at = self._types.find(wanted, at + 1)
-        return sorted(found)
+            infos = enumerate(islice(self._infos, 1, len(self)), 1)
+            return [(number, words[at - 1]) for number, at in infos if words[at - 1] in places]
+        return sorted((self._id_at(at), place) for place in places for at in self._uses(place))
+
+    def _uses(self, place: int) -> Iterator[int]:
+        """Walk the info words before which the place of a name stands."""
+        wanted = struct.pack(self.order + "I", place)
+        found = self._raw.find(wanted, self._begin, self._end)
+        while found >= 0:
+            at, odd = divmod(found - self._begin, 4)
+            # A member of that name has a type where a record has its kind.
+            if not odd and at + 1 < len(self._words) and self._words[at + 1] >> 24:
+                self._scan(at + 1)
+                if self._infos[self._id_at(at + 1)] == at + 1:
+                    yield at + 1
+            found = self._raw.find(wanted, found + 1, self._end)
+
+    def _id_at(self, info: int) -> int:
+        return bisect_left(self._infos, info, 1)
 
     def kind(self, type_id: int) -> int:
         """Tell a type's kind without decoding it."""
@@ -244,12 +265,14 @@ class Btf:
 
 
 class _Steps(dict[int, int]):
-    """The words that a record takes, by its info word; 0 for a kind that is not known."""
+    """The words that a record takes, by its info word; KeyError for a kind that is not known."""
 
     def __missing__(self, info: int) -> int:
         kind = info >> 24 & 31
+        if not t.KIND_VOID < kind <= t.KIND_ENUM64:
+            raise KeyError(info)
         size = 12 + t.FIXED_TAIL.get(kind, 0) + t.ENTRY_SIZE.get(kind, 0) * (info & 0xFFFF)
-        self[info] = size // 4 if t.KIND_VOID < kind <= t.KIND_ENUM64 else 0
+        self[info] = size // 4
         return self[info]
 
 

@@ -7,11 +7,14 @@ types about needs no knowledge of the kinds.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Sequence
 
 from ebpm.btf import types as t
 from ebpm.btf.parse import HEADER_SIZE, MAGIC, Btf
 from ebpm.errors import InvalidBtf
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 _NAMED_ENTRIES = frozenset(
     (t.KIND_STRUCT, t.KIND_UNION, t.KIND_ENUM, t.KIND_ENUM64, t.KIND_FUNC_PROTO)

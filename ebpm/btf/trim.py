@@ -6,13 +6,14 @@ of the kernel's BTF (``btf_custom_path`` of its open options), as with ``bpftool
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable
-
 from ebpm.btf import core
 from ebpm.btf import types as t
 from ebpm.btf.parse import Btf
 from ebpm.btf.records import Record, StringTable, write_records
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _VALUE, _POINTERS, _WHOLE = range(3)
 """How much of a type is kept: its size; what it points to; its members as well."""
@@ -45,7 +46,7 @@ def trim_if_complete(kernel_btf: bytes, object_data: bytes) -> bytes | None:
 
 def _trim(kernel_btf: bytes, object_data: bytes) -> tuple[bytes, set[str]]:
     """Trim; tell as well which names no type of the kernel has."""
-    kernel = Btf(kernel_btf)
+    kernel = Btf(kernel_btf, whole=False)
     local, asked = core.relocations(object_data)
     kept = _Kept(kernel)
     lacking: set[str] = set()
@@ -81,7 +82,7 @@ class _Kept:
     def __init__(self, kernel: Btf) -> None:
         self.kernel = kernel
         self.types: set[int] = set()
-        self.members: defaultdict[int, set[int]] = defaultdict(set)
+        self.members: dict[int, set[int]] = {}
         self._seen: set[tuple[int, int]] = set()
 
     def answer(self, local: Btf, asked: core.Relocation, candidate: int) -> None:
@@ -94,7 +95,7 @@ class _Kept:
             for struct, at in steps:
                 found = self.kernel[struct]
                 assert isinstance(found, t.Struct)
-                self.members[struct].add(at)
+                self.members.setdefault(struct, set()).add(at)
                 self._keep(struct, _VALUE)
                 self._keep(found.members[at].type, _VALUE)
         elif asked.kind in core.ENUMERATORS:
@@ -127,18 +128,25 @@ class _Kept:
         if isinstance(found, t.FunctionType):
             return [(one, depth) for one in (found.returns, *(of for _, of in found.parameters))]
         if isinstance(found, t.Struct) and depth == _WHOLE:
-            self.members[type_id].update(range(len(found.members)))
+            self.members[type_id] = set(range(len(found.members)))
             return [(member.type, depth) for member in found.members]
         return []
 
     def write(self) -> bytes:
         """Write the kept types, in the kernel's order; a reference to another one is void."""
         order = sorted(self.types)
-        numbers = defaultdict(int, {type_id: place for place, type_id in enumerate(order, 1)})
+        numbers = _Numbers((type_id, place) for place, type_id in enumerate(order, 1))
         records = []
         for type_id in order:
             record = Record.read(self.kernel, type_id)
             if record.kind in (t.KIND_STRUCT, t.KIND_UNION):
-                record = record.with_entries(sorted(self.members[type_id]))
+                record = record.with_entries(sorted(self.members.get(type_id, ())))
             records.append(record.renumbered(numbers))
         return write_records(self.kernel.order, records, StringTable())
+
+
+class _Numbers(dict[int, int]):
+    """The new number of each type; what is not kept is void."""
+
+    def __missing__(self, _: int) -> int:
+        return 0

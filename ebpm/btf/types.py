@@ -6,8 +6,11 @@ ids, positive numbers that index the types of one :class:`ebpm.btf.parse.Btf`; i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final, TypeAlias
+from ebpm.btf.value import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final, TypeAlias
 
 (
     KIND_VOID,
@@ -53,20 +56,23 @@ ENTRY_SIZE: Final = {
 INT_SIGNED, INT_CHAR, INT_BOOL = 1, 2, 4
 
 
-@dataclass(frozen=True, slots=True)
-class Void:
+class Void(Value):
     """No type: id 0."""
 
+    __slots__ = ()
 
-@dataclass(frozen=True, slots=True)
-class Int:
+
+class Int(Value):
     """An integer type; ``bits`` and ``bit_offset`` differ from the size only in old bitfields."""
 
-    name: str
-    size: int  # bytes
-    encoding: int  # INT_SIGNED | INT_CHAR | INT_BOOL
-    bit_offset: int
-    bits: int
+    __slots__ = ("bit_offset", "bits", "encoding", "name", "size")
+
+    def __init__(self, name: str, size: int, encoding: int, bit_offset: int, bits: int) -> None:
+        self.name = name
+        self.size = size  # bytes
+        self.encoding = encoding  # INT_SIGNED | INT_CHAR | INT_BOOL
+        self.bit_offset = bit_offset
+        self.bits = bits
 
     @property
     def signed(self) -> bool:
@@ -79,128 +85,158 @@ class Int:
         return bool(self.encoding & INT_BOOL)
 
 
-@dataclass(frozen=True, slots=True)
-class Float:
+class Float(Value):
     """A floating-point type of ``size`` bytes."""
 
-    name: str
-    size: int
+    __slots__ = ("name", "size")
+
+    def __init__(self, name: str, size: int) -> None:
+        self.name = name
+        self.size = size
 
 
-@dataclass(frozen=True, slots=True)
-class Pointer:
+class Pointer(Value):
     """A pointer to ``target``."""
 
-    target: int
+    __slots__ = ("target",)
+
+    def __init__(self, target: int) -> None:
+        self.target = target
 
 
-@dataclass(frozen=True, slots=True)
-class Modifier:
+class Modifier(Value):
     """A typedef (which has a name), a qualifier, or a type tag (whose name is the tag)."""
 
-    kind: int
-    name: str
-    target: int
+    __slots__ = ("kind", "name", "target")
+
+    def __init__(self, kind: int, name: str, target: int) -> None:
+        self.kind = kind
+        self.name = name
+        self.target = target
 
 
-@dataclass(frozen=True, slots=True)
-class Array:
+class Array(Value):
     """``count`` elements of the type ``element``."""
 
-    element: int
-    index: int
-    count: int
+    __slots__ = ("count", "element", "index")
+
+    def __init__(self, element: int, index: int, count: int) -> None:
+        self.element = element
+        self.index = index
+        self.count = count
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(Value):
     """A member of a struct or union; ``bits`` is 0 unless it is a bitfield."""
 
-    name: str
-    type: int
-    bit_offset: int
-    bits: int
+    __slots__ = ("bit_offset", "bits", "name", "type")
+
+    def __init__(self, name: str, of: int, bit_offset: int, bits: int) -> None:
+        self.name = name
+        self.type = of
+        self.bit_offset = bit_offset
+        self.bits = bits
 
 
-@dataclass(frozen=True, slots=True)
-class Struct:
+class Struct(Value):
     """A struct, or a union where ``union`` says so."""
 
-    name: str
-    size: int
-    members: tuple[Member, ...]
-    union: bool
+    __slots__ = ("members", "name", "size", "union")
+
+    def __init__(self, name: str, size: int, members: tuple[Member, ...], union: bool) -> None:
+        self.name = name
+        self.size = size
+        self.members = members
+        self.union = union
 
 
-@dataclass(frozen=True, slots=True)
-class Enum:
+class Enum(Value):
     """An enumeration of ``size`` bytes; several names may share a value."""
 
-    name: str
-    size: int
-    signed: bool
-    values: tuple[tuple[str, int], ...]
+    __slots__ = ("name", "signed", "size", "values")
+
+    def __init__(
+        self, name: str, size: int, signed: bool, values: tuple[tuple[str, int], ...]
+    ) -> None:
+        self.name = name
+        self.size = size
+        self.signed = signed
+        self.values = values
 
 
-@dataclass(frozen=True, slots=True)
-class Forward:
+class Forward(Value):
     """A struct or union that is only declared."""
 
-    name: str
-    union: bool
+    __slots__ = ("name", "union")
+
+    def __init__(self, name: str, union: bool) -> None:
+        self.name = name
+        self.union = union
 
 
-@dataclass(frozen=True, slots=True)
-class FunctionType:
+class FunctionType(Value):
     """Parameters (name, type) and the type returned."""
 
-    returns: int
-    parameters: tuple[tuple[str, int], ...]
+    __slots__ = ("parameters", "returns")
+
+    def __init__(self, returns: int, parameters: tuple[tuple[str, int], ...]) -> None:
+        self.returns = returns
+        self.parameters = parameters
 
 
-@dataclass(frozen=True, slots=True)
-class Function:
+class Function(Value):
     """A named function; linkage 0 static, 1 global, 2 extern."""
 
-    name: str
-    type: int
-    linkage: int
+    __slots__ = ("linkage", "name", "type")
+
+    def __init__(self, name: str, of: int, linkage: int) -> None:
+        self.name = name
+        self.type = of
+        self.linkage = linkage
 
 
-@dataclass(frozen=True, slots=True)
-class Variable:
+class Variable(Value):
     """A global variable; linkage 0 static, 1 allocated, 2 extern."""
 
-    name: str
-    type: int
-    linkage: int
+    __slots__ = ("linkage", "name", "type")
+
+    def __init__(self, name: str, of: int, linkage: int) -> None:
+        self.name = name
+        self.type = of
+        self.linkage = linkage
 
 
-@dataclass(frozen=True, slots=True)
-class SectionEntry:
+class SectionEntry(Value):
     """Where a variable stands in its section, in bytes."""
 
-    type: int
-    offset: int
-    size: int
+    __slots__ = ("offset", "size", "type")
+
+    def __init__(self, of: int, offset: int, size: int) -> None:
+        self.type = of
+        self.offset = offset
+        self.size = size
 
 
-@dataclass(frozen=True, slots=True)
-class DataSection:
+class DataSection(Value):
     """An ELF section and the variables in it."""
 
-    name: str
-    size: int
-    entries: tuple[SectionEntry, ...]
+    __slots__ = ("entries", "name", "size")
+
+    def __init__(self, name: str, size: int, entries: tuple[SectionEntry, ...]) -> None:
+        self.name = name
+        self.size = size
+        self.entries = entries
 
 
-@dataclass(frozen=True, slots=True)
-class DeclarationTag:
+class DeclarationTag(Value):
     """``btf_decl_tag`` on ``target``; ``component`` is a member's or parameter's index, or -1."""
 
-    name: str
-    target: int
-    component: int
+    __slots__ = ("component", "name", "target")
+
+    def __init__(self, name: str, target: int, component: int) -> None:
+        self.name = name
+        self.target = target
+        self.component = component
 
 
 Type: TypeAlias = (

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Collection, Mapping
-from dataclasses import replace
 
 from ebpm.btf.elf import (
     SHN_LORESERVE,
@@ -107,7 +106,7 @@ def _symbols(elf: ElfObject, numbers: Mapping[int, int]) -> tuple[list[Symbol], 
                 continue
             section = numbers[section]
         places[old] = len(kept)
-        kept.append(replace(symbol, section=section))
+        kept.append(symbol.moved(section))
     return kept, places
 
 

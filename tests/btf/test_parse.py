@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ebpm.btf import types as t
+from ebpm.btf.canonical import canonical
 from ebpm.btf.parse import Btf, byte_order, read
 from ebpm.errors import InvalidBtf
 from tests.strategies import examples
@@ -249,3 +250,49 @@ def test_any_bytes_give_types_or_an_error(data: bytes) -> None:
     for raw in (data, struct.pack("<HBBIIIII", 0xEB9F, 1, 0, 24, *sizes) + data):
         with suppress(InvalidBtf):
             read(raw)
+
+
+# --- as far as is asked for ----------------------------------------------------------------------
+
+
+@ORDERS
+def test_records_that_are_found_as_they_are_asked_for_are_the_same(order: str) -> None:
+    raw = one_of_each(order).raw()
+    whole = read(raw)
+    for type_id in reversed(range(1, len(whole))):
+        assert Btf(raw, whole=False)[type_id] == whole[type_id]
+    assert len(Btf(raw, whole=False)) == len(whole)
+    for past in (0, len(whole), len(whole) + 1000):
+        with pytest.raises(InvalidBtf, match=f"no BTF type {past}"):
+            Btf(raw, whole=False).record(past)
+
+
+def test_types_are_found_by_the_places_of_their_names_however_many_are_sought() -> None:
+    """A member, an enumerator or a parameter of that name is none."""
+    types = Types()
+    for number in range(200):
+        types.struct(f"s{number % 50}", 4, (f"s{(number + 1) % 50}", 1, 0))
+    raw, _ = canonical(types.btf(), None)  # which holds each name once
+    names = read(raw)
+    places = {names.strings.index(f"\0s{number}\0".encode()) + 1 for number in range(50)}
+    every = Btf(raw, whole=False).named(places)
+    assert [number for number, _ in every] == list(range(1, 201))
+    for place in places:
+        found = Btf(raw, whole=False).named({place})
+        assert found == [one for one in every if one[1] == place]
+        assert len(found) == 4
+
+
+def test_what_nobody_asks_for_may_be_damaged() -> None:
+    types = Types()
+    types.integer("int")
+    for _ in range(20000):
+        types.pointer(1)
+    raw = types.raw()
+    broken = raw[: 24 + 16 + 12 * 19999 + 4] + b"\xff" * 8 + raw[24 + 16 + 12 * 20000 :]
+    lazy = Btf(broken, whole=False)
+    assert lazy[1] == t.Int("int", 4, SIGNED, 0, 32)
+    with pytest.raises(InvalidBtf, match="type 20001 is of unknown kind 31"):
+        lazy[20001]
+    with pytest.raises(InvalidBtf, match="type 20001 is of unknown kind 31"):
+        Btf(broken)

@@ -17,7 +17,7 @@ from ebpm.oci.platform import Platform
 from ebpm.package.bare import from_object
 from ebpm.package.describe import ObjectFacts, describe, find_type
 from ebpm.package.exports import BUFFERS, export_type, with_buffers, with_samples
-from ebpm.package.hook import alternative_of, parse_hook
+from ebpm.package.hook import alternative_of, parse_hook, when_of
 from ebpm.package.meta import (
     MAP_FACTS,
     MEMBER_FACTS,
@@ -232,6 +232,7 @@ def _annotated(package: Package, notes: Annotations, place: str) -> Package:
         )
         for program in package.programs:
             alternative_of(program)
+            when_of(program, [variable.name for _, variable in package.variables])
     except InvalidPackage as error:
         raise InvalidAnnotation(error.message, hint=error.hint) from None
     programs = tuple(

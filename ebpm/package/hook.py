@@ -7,7 +7,7 @@ The grammar is written down in docs/spec/hooks.md: ``SECTION[,KEY=VALUE]…``, a
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -243,6 +243,24 @@ def alternative_of(program: ProgramSpec) -> tuple[str, int] | None:
             hint="write it as @alternative GROUP RANK, such as @alternative open 1",
         )
     return group, rank
+
+
+def when_of(program: ProgramSpec, variables: Collection[str]) -> str | None:
+    """Read which variable a program waits for: it is loaded where that is not zero (``@when``).
+
+    Raises:
+        InvalidPackage: there is no such variable.
+    """
+    name = program.extra.get("when")
+    if name is None or (isinstance(name, str) and name in variables):
+        return name
+    from difflib import get_close_matches
+
+    near = get_close_matches(str(name), variables, 1)
+    raise InvalidPackage(
+        f"program {program.name}: when {name!r}, and there is no such variable",
+        hint=f"did you mean {near[0]}?" if near else "write it as @when VARIABLE",
+    )
 
 
 def _field(program: ProgramSpec, fields: Mapping[str, Any], key: str, default: int) -> int:

@@ -193,12 +193,15 @@ def value_of(layout: Layout, text: str) -> Json:
     if layout.kind in (*kinds.INTEGERS, kinds.POINTER, kinds.ENUM):
         return _integer(layout, text)
     try:
-        return loads(text)
+        value = loads(text)
     except ValueError:
-        if layout.kind == kinds.ARRAY and layout.element is not None:
-            element = layout.element
-            return [value_of(element, part.strip()) for part in text.split(",")]
-        raise ValueError(f"{text!r} is not JSON") from None
+        if layout.kind != kinds.ARRAY:
+            raise ValueError(f"{text!r} is not JSON") from None
+        value = None
+    if layout.kind == kinds.ARRAY and layout.element and not isinstance(value, list | dict | str):
+        element = layout.element  # 1,2,3, or 1 alone
+        return [value_of(element, part.strip()) for part in text.split(",")]
+    return value
 
 
 def _integer(layout: Layout, text: str) -> Json:

@@ -59,7 +59,7 @@ class ProgramPlan:
     before the load; see :class:`ebpm.package.sections.Retype`.
     """
 
-    __slots__ = ("alternative", "kind", "name", "options", "origin", "retype", "section")
+    __slots__ = ("alternative", "kind", "name", "options", "origin", "retype", "section", "when")
 
     def __init__(
         self,
@@ -71,6 +71,7 @@ class ProgramPlan:
         origin: str | None = None,
         retype: tuple[int | None, int, int, str | None] | None = None,
         alternative: Sequence[Any] | None = None,
+        when: str | None = None,
     ) -> None:
         self.name = name
         self.section = section  # where it goes
@@ -79,6 +80,7 @@ class ProgramPlan:
         self.options = options
         self.retype = retype  # type, attach type, flags, target
         self.alternative = alternative  # group (text) and rank (a number, 1 is tried first)
+        self.when = when  # the variable without which it is not loaded
 
 
 class SamplePlan:

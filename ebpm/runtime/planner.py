@@ -12,7 +12,7 @@ from ebpm.btf.encode import encode
 from ebpm.btf.layout import Layout
 from ebpm.errors import InvalidPackage, InvalidParameter
 from ebpm.package.describe import DUMMIES, ObjectFacts, VariableFact, describe
-from ebpm.package.hook import Hook, alternative_of, hook_of
+from ebpm.package.hook import Hook, alternative_of, hook_of, when_of
 from ebpm.package.model import ObjectFile, Package, ProgramSpec, Variable
 from ebpm.package.printk import printed_formats
 from ebpm.package.sections import find_section, retype
@@ -187,6 +187,7 @@ def _program(program: ProgramSpec, facts: ObjectFacts) -> ProgramPlan:
         options=dict(hook.options),
         origin=origins[program.name],
         alternative=list(alternative) if alternative else None,
+        when=when_of(program, [fact.name for fact in facts.variables]),
     )
     try:
         move(plan, hook)

@@ -17,13 +17,15 @@ if TYPE_CHECKING:
 class Choice:
     """Which programs of a plan are used: of alternatives, those of one rank at a time.
 
-    Those in a section that begins with ``?`` are not, until a hook without it is asked for.
+    Those in a section that begins with ``?`` are not, until a hook without it is asked for; nor
+    those whose variable (``@when``) is zero, once :meth:`look` has seen it.
 
     The best ranks come first; :meth:`next` goes on where the kernel refuses one.
     """
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
+        self._off: set[str] = set()
         self._ranks: dict[str, list[int]] = {}  # what is left of each group, the best first
         for one in plan.programs:
             if one.alternative and not one.section.startswith("?"):
@@ -39,9 +41,19 @@ class Choice:
         return [one for one in self._plan.programs if self._is_used(one)]
 
     def _is_used(self, one: ProgramPlan) -> bool:
-        if one.section.startswith("?"):
+        if one.section.startswith("?") or one.name in self._off:
             return False
         return not one.alternative or self._ranks[one.alternative[0]][0] == one.alternative[1]
+
+    def look(self, bpf: BpfObject) -> None:
+        """See which variables are zero that programs wait for; once they are set."""
+        places = {one.name: one for one in self._plan.variables}
+        for one in self._plan.programs:
+            place = places.get(one.when or "")
+            section = bpf.map(place.section) if place else None
+            memory = section.initial_value() if section else None
+            if place and memory and not any(memory.read(place.offset, place.layout.size)):
+                self._off.add(one.name)
 
     def next(self, error: EbpmError) -> bool:
         """Give up the rank of the program that an error is about; False if that was the last.

@@ -132,6 +132,7 @@ class Session:
                 library, self.plan, data, self.log, verbose=verbose, pin=pin, btf=btf
             )
             set_variables(self._object, self.plan, values)
+            choice.look(self._object)
             size_maps(self._object, self.plan)
             prepared = None
             try:

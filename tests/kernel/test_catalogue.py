@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -258,6 +259,9 @@ def test_runqlen_samples_every_cpu(run: Catalogue) -> None:
         busy = run.watch("runqlen", 1.2)
     assert {one["key"]["__u32"] for one in found} <= set(range(os.cpu_count() or 1))
     assert sum(slots(busy)) >= 20
+    total = added(busy)
+    waited = sum(sum(one["value"]["slots"][1:]) for one in busy)
+    assert (total["samples"], total["queued"]) == (sum(slots(busy)), waited)
 
 
 def test_softirqs_and_hardirqs_count_time(run: Catalogue, tmp_path: Path) -> None:
@@ -357,11 +361,25 @@ def test_biosnoop_tells_each_write(run: Catalogue, disk: list[str]) -> None:
     assert all(one["disk"] and one["lat_us"] < 10_000_000 for one in found)
 
 
+def test_time_in_the_queue_is_measured_where_it_is_asked_for(
+    run: Catalogue, disk: list[str]
+) -> None:
+    for options, queued in (([], False), (["-Q"], True)):
+        found = [
+            one for one in run.trace("biosnoop", *disk, options=options) if one["comm"] == "dd"
+        ]
+        assert len(found) >= 8
+        assert any(one["queue_us"] for one in found) == queued
+    assert sum(slots(run.trace("biolatency", *disk, options=["-Q"]))) >= 8
+
+
 def test_biolatency_and_bitesize_count_each_write(run: Catalogue, disk: list[str]) -> None:
     found = run.trace("biolatency", *disk, options=["-D"])
     assert sum(slots(found)) >= 8
     assert all(one["key"]["disk"] for one in found)
     assert {one["key"]["disk"] for one in run.trace("biolatency", *disk)} == {""}
+    flags = {one["key"]["flags"] for one in run.trace("biolatency", *disk, options=["-F"])}
+    assert "WS" in flags
     sizes = run.trace("bitesize", *disk)
     mine = [one["value"]["slots"] for one in sizes if one["key"]["comm"] == "dd"]
     assert [sum(column) for column in zip(*mine, strict=True)][6] >= 8  # 64 to 127 kB
@@ -378,6 +396,31 @@ def test_tcpconnect_and_tcpaccept_tell_both_ends(run: Catalogue) -> None:
     four, six = run.python("tcpaccept", TALK)
     assert (four["laddr"], four["raddr"], six["raddr"]) == ("127.0.0.1", "127.0.0.1", "::1")
     assert four["lport"] != four["rport"]
+
+
+def test_tcpconnect_counts_by_addresses_and_port(run: Catalogue) -> None:
+    again = "socket.create_connection(server.getsockname()[:2]).close()\n"
+    twice = f"{TALK}{again}"
+    found = {one["key"]["daddr"]: one for one in run.python("tcpconnect", twice, "-c")}
+    assert {name: one["value"]["count"] for name, one in found.items()} == {
+        "127.0.0.1": 1,
+        "::1": 2,
+    }
+    assert found["::1"]["key"]["saddr"] == "::1"
+
+
+@pytest.mark.parametrize(("tool", "option", "column"), [
+    ("tcpconnect", "-P", "dport"), ("tcpaccept", "-P", "lport"),
+    ("tcplife", "-L", "lport"), ("tcpstates", "-D", "rport"),
+])  # fmt: skip
+def test_ports_are_listed(run: Catalogue, tool: str, option: str, column: str) -> None:
+    with socket.socket() as free, socket.socket() as other:
+        for one in (free, other):
+            one.bind(("127.0.0.1", 0))
+        here, there = (one.getsockname()[1] for one in (free, other))
+    talk = TALK.replace('("127.0.0.1", 0)', f'("127.0.0.1", {here})')
+    for ports, expected in ((f"{here}", {here}), (f"{there},{here}", {here}), (f"{there}", set())):
+        assert {one[column] for one in run.python(tool, talk, option, ports)} == expected
 
 
 def test_tcplife_counts_bytes_each_way(run: Catalogue) -> None:
@@ -401,6 +444,19 @@ def test_tcprtt_counts_round_trips(run: Catalogue) -> None:
     found = run.watch("tcprtt", 1.5, "-B", meanwhile=later(f"{sys.executable} -I -S -c '{TALK}'"))
     assert "127.0.0.1" in {one["key"]["raddr"] for one in found}
     assert added(found)["count"] == sum(slots(found))
+
+
+@pytest.mark.parametrize(("words", "key"), [
+    (["-b"], {"laddr": "127.0.0.1", "raddr": "::"}),
+    (["-b", "-B", "-a", "127.0.0.1"], {"laddr": "127.0.0.1", "raddr": "127.0.0.1"}),
+    (["-A", "127.0.0.1"], {"laddr": "::", "raddr": "::"}),
+    (["-A", "127.0.0.77"], None),
+    (["-a", "2001:db8::1"], None),
+])  # fmt: skip
+def test_tcprtt_by_addresses(run: Catalogue, words: list[str], key: dict[str, str] | None) -> None:
+    talk = later(f"{sys.executable} -I -S -c '{TALK}'", 0.4)
+    found = [one["key"] for one in run.watch("tcprtt", 1, *words, meanwhile=talk)]
+    assert key in found if key else found == []
 
 
 def test_tcptop_counts_both_ways(run: Catalogue) -> None:
@@ -492,6 +548,18 @@ def test_capable_tells_what_is_asked_for(run: Catalogue, tmp_path: Path) -> None
     lacking = run.python("capable", drop, "--lacking")
     assert "C_SYS_CHROOT(18)" in {one["cap"] for one in lacking}
     assert {one["ret"] for one in lacking} == {-1}
+
+
+def test_capable_tells_a_capability_once(run: Catalogue, tmp_path: Path) -> None:
+    script = f"import os\nfor _ in range(3): os.chown({str(tmp_path)!r}, 1, 1)"
+
+    def asked(*options: str) -> int:
+        found = run.python("capable", script, *options)
+        assert {one["pid"] for one in found} == {one["tid"] for one in found}
+        return [one["cap"] for one in found].count("C_CHOWN(0)")
+
+    assert asked() >= 3
+    assert asked("-u", "pid") == asked("-u", "cgroup") == 1
 
 
 def test_bpfload_tells_programs(run: Catalogue, ebpm: Ebpm) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cgroups import new_cgroup
 from tests.conftest import ROOT, Ebpm
 from tests.kernel.differences import DIFFERENCES
 from tests.kernel.namesakes import Both, bars, of, slots, table
@@ -207,6 +208,42 @@ def test_execsnoop(both: Both) -> None:
     assert of(mine, "comm", "pid", "ppid") == [tuple(row[:3]) for row in theirs]
     assert [one["args"].split()[1:] for one in mine] == [row[5:] for row in theirs]
     assert [row[0] for row in theirs] == ["true", "sh", "echo"]
+
+
+def test_execsnoop_of_calls_that_failed(both: Both) -> None:
+    """Theirs tells the command that calls, and of a call that worked the new one; ours likewise."""
+    script = (
+        "import os, subprocess\n"
+        "subprocess.run(['/bin/true', 'a'])\n"
+        "for words in (['/nowhere/lost', 'b'], ['/etc/passwd', 'c']):\n"
+        " try: os.execv(words[0], words)\n"
+        " except OSError: pass\n"
+    )
+    found, text, pid = both.run("execsnoop", script, ours=("-x",), theirs=("-x",))
+    mine = [one for one in found if pid in (one["pid"], one["ppid"])]
+    theirs = [row for row in table(text, "PCOMM") if str(pid) in row[1:3]]
+    assert of(mine, "comm", "pid", "ppid", "ret") == [tuple(row[:4]) for row in theirs]
+    assert [row[3] for row in theirs] == ["0", "-2", "-13"]
+    assert [one["args"].split()[-1] for one in mine] == [row[-1] for row in theirs]
+
+
+@pytest.mark.needs("cgroup2")
+@pytest.mark.parametrize("tool", ["execsnoop", "exitsnoop"])
+def test_a_cgroup(both: Both, tool: str) -> None:
+    with new_cgroup() as group:
+        script = (
+            "import subprocess\n"
+            "subprocess.run(['/bin/echo'])\n"
+            f"subprocess.run(['sh', '-c', 'echo $$ > {group}/cgroup.procs; exec /bin/true'])\n"
+        )
+        options = ("-c", str(group))
+        if tool == "execsnoop":
+            found, text, _ = both.run("execsnoop", script, ours=options, theirs=options)
+        else:
+            found, text, _ = both.run("exitsnoop", script, ours=options, theirs=options)
+    theirs = [tuple(row[:3]) for row in table(text, "PCOMM")]
+    assert of(found, "comm", "pid", "ppid") == theirs
+    assert [row[0] for row in theirs] == ["true"]
 
 
 def test_exitsnoop(both: Both) -> None:

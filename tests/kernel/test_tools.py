@@ -95,6 +95,42 @@ def test_execsnoop_cuts_long_arguments_off(ebpm: Ebpm, tools: Tools) -> None:
     assert event["args"] == "/bin/true " + "x" * 245
 
 
+FAILING = """
+import os
+for words in (["/nowhere/lost", "one", "two words"], ["/nowhere/more", *"x" * 30]):
+    try: os.execv(words[0], words)
+    except OSError: pass
+"""
+
+
+def test_execsnoop_reports_calls_that_failed(ebpm: Ebpm, tools: Tools) -> None:
+    package = tools("execsnoop") / "package.json"
+    assert [one["ret"] for one in events(ebpm, package, [], FAILING)] == [0]
+    _, short, long = events(ebpm, package, ["-x"], FAILING)
+    assert (short["ret"], long["ret"]) == (-2, -2)
+    assert short["args"] == "/nowhere/lost one two words"
+    assert long["args"] == "/nowhere/more" + " x" * 19
+    assert short["comm"] == Path(sys.executable).name[:15]
+
+
+def test_execsnoop_looks_into_the_arguments(ebpm: Ebpm, tools: Tools) -> None:
+    package = tools("execsnoop") / "package.json"
+    for at in (0, 1, 7, 8, 200):
+        words = ["run", "--json", package, "-l", "needle in hay", "--", "/bin/true", "-" * at]
+        assert len(ebpm.run(*words, "needle in hay").stdout.splitlines()) == 1
+        assert ebpm.run(*words, "needle in ha").stdout == ""
+
+
+@pytest.mark.parametrize(("most", "shown"), [(1, "/bin/true"), (3, "/bin/true a b c"), (9, None)])
+def test_execsnoop_shows_so_many_arguments(
+    ebpm: Ebpm, tools: Tools, most: int, shown: str | None
+) -> None:
+    package = tools("execsnoop") / "package.json"
+    words = ["run", "--json", package, "--max-args", most, "--", "/bin/true", "a b", "c", "d"]
+    (event,) = [json.loads(line) for line in ebpm.run(*words).stdout.splitlines()]
+    assert event["args"] == (shown or "/bin/true a b c d")
+
+
 @pytest.mark.parametrize("tool", ["sigsnoop", "opensnoop", "execsnoop"])
 def test_every_tool_is_one_portable_object(ebpm: Ebpm, tools: Tools, tool: str) -> None:
     data = json.loads((tools(tool) / "package.json").read_text())

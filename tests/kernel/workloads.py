@@ -12,6 +12,8 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any
 
 from ebpm.errors import EbpmError
 from ebpm.runtime.plan import Plan
@@ -141,7 +143,15 @@ TRIGGERS: dict[str, Callable[[], None]] = {
     "bpfload": load_program,
     "modload": reload_modules,
 }
-VALUES = {"runqslower": {"min_us": 0}, "fsslower": {"min_ms": 0}}
+VALUES = {
+    "runqslower": {"min_us": 0},
+    "fsslower": {"min_ms": 0},
+    "execsnoop": {"failed": True, "line": "-S", "max_args": 8},
+    "biolatency": {"queued": True, "per_flags": True},
+    "biosnoop": {"queued": True},
+}
+_GROUPED = ("runqlat", "runqslower", "cpudist", "syscount")
+"""Asked with a cgroup of the trigger's: the verifier sees all of them."""
 
 
 def reports(session: Session, trigger: Callable[[], None]) -> bool:
@@ -169,7 +179,11 @@ def ask(folder: str, name: str) -> dict[str, object]:
             if program.kind == "xdp":
                 program.options |= {"mode": "generic"}
         interval = 0.3 if any(one.sample for one in plan.sources) else None
-        with Session(plan, data, VALUES.get(name), interval=interval) as session:
+        values: dict[str, Any] = {**VALUES.get(name, {})}
+        with ExitStack() as stack:
+            if name in _GROUPED:
+                values["cgroup"] = stack.enter_context(guest.own_cgroup())
+            session = stack.enter_context(Session(plan, data, values, interval=interval))
             if name in _NOT_HERE:
                 result["outcome"] = "loads"
             elif not session.waits:  # an iterator

@@ -20,6 +20,7 @@ from ebpm.errors import (
     EbpmError,
     FeatureMissing,
     HookNotFound,
+    InvalidAnnotation,
     InvalidParameter,
     LoadFailed,
 )
@@ -199,6 +200,43 @@ def test_a_program_in_an_optional_section_waits_to_be_asked_for(tmp_path: Path) 
 
     assert seen("") == {2}
     assert seen("tp/syscalls/sys_enter_getppid") == {1, 2}
+
+
+@KERNEL
+def test_a_program_waits_for_its_option(tmp_path: Path) -> None:
+    code = (
+        "const volatile bool asked = false;\n"
+        "const volatile int always = 7;\n"
+        "/// @when asked\n"
+        'SEC("tp/syscalls/sys_enter_getppid") int p(void *ctx)'
+        "{ return mine() ? report(1) : 0; }\n"
+        "/// @when always\n"
+        'SEC("tp/syscalls/sys_enter_getpgid") int other(void *ctx)'
+        "{ return mine() ? report(2) : 0; }"
+    )
+    package = build(tmp_path, code)
+
+    def seen(**values: int) -> set[int]:
+        with start(package, values={"watched": os.getpid(), **values}) as session:
+            os.getppid()
+            os.getpgid(0)
+            return {event.fields["value"] for one in session.remaining() for event in one.events()}
+
+    assert seen() == {2}
+    assert seen(asked=True) == {1, 2}
+    assert seen(asked=True, always=0) == {1}
+
+
+@pytest.mark.needs("compiler")
+def test_a_program_that_waits_for_no_option_is_refused(tmp_path: Path) -> None:
+    code = (
+        "const volatile bool asked = false;\n"
+        "/// @when aksed\n"
+        'SEC("tp/syscalls/sys_enter_getppid") int p(void *ctx) { return report(asked); }'
+    )
+    with pytest.raises(InvalidAnnotation, match="program p: when 'aksed'") as caught:
+        build(tmp_path, code)
+    assert caught.value.hint == "did you mean asked?"
 
 
 @KERNEL

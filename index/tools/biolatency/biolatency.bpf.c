@@ -11,6 +11,12 @@
 /// @description A histogram for each disk
 /// @cmdarg {"short": "D"}
 const volatile bool per_disk = false;
+/// @description A histogram for each kind of request, as RA, WS or WFS
+/// @cmdarg {"short": "F"}
+const volatile bool per_flags = false;
+/// @description Begin when a request is queued, not when it is issued
+/// @cmdarg {"short": "Q"}
+const volatile bool queued = false;
 /// @description Count milliseconds instead of microseconds
 /// @cmdarg {"short": "m"}
 const volatile bool milliseconds = false;
@@ -38,16 +44,28 @@ struct {
 
 static struct hist zero;
 
-SEC("raw_tp/block_rq_issue")
-int request_issued(struct bpf_raw_tracepoint_args *ctx)
+static int begin(struct request *request, __u64 how)
 {
-	struct request *request = issued_request(ctx);
 	__u64 now = bpf_ktime_get_ns();
 
 	if (!of_disk(request, disk) || !in_cgroup(&cgroup))
 		return 0;
-	bpf_map_update_elem(&issued, &request, &now, BPF_ANY);
+	bpf_map_update_elem(&issued, &request, &now, how);
 	return 0;
+}
+
+SEC("raw_tp/block_rq_issue")
+int request_issued(struct bpf_raw_tracepoint_args *ctx)
+{
+	return begin(issued_request(ctx), queued ? BPF_NOEXIST : BPF_ANY);
+}
+
+/* Not called for requests that pass the scheduler by. */
+/// @when queued
+SEC("raw_tp/block_rq_insert")
+int request_inserted(struct bpf_raw_tracepoint_args *ctx)
+{
+	return begin(issued_request(ctx), BPF_ANY);
 }
 
 SEC("raw_tp/block_rq_complete")
@@ -64,6 +82,11 @@ int request_completed(struct bpf_raw_tracepoint_args *ctx)
 	bpf_map_delete_elem(&issued, &request);
 	if (per_disk)
 		block_disk_name(key.disk, request);
+	if (per_flags) {
+		__u64 flags = request_flags(request);
+
+		__builtin_memcpy(key.flags, &flags, sizeof(key.flags));
+	}
 	hist = lookup_or_init(&hists, &key, &zero);
 	if (hist)
 		__atomic_fetch_add(&hist->slots[hist_slot(took)], 1, __ATOMIC_RELAXED);

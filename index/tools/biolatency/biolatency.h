@@ -4,6 +4,7 @@
 
 struct disk {
 	char disk[32]; /// name of the disk; empty for all together
+	char flags[8]; /// what is done, as blktrace writes it; empty for all together
 };
 
 struct hist {

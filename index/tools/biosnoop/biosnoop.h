@@ -17,6 +17,7 @@ struct event {
 	__u32 bytes;      /// how large it was
 	__u64 sector;     /// where, in sectors of 512 bytes @width 10
 	__u64 lat_us;     /// from being issued to being completed, microseconds
+	__u64 queue_us;   /// in the queue before that, microseconds; only with -Q
 	enum block_op op; /// what was done @width 14
 	char comm[16];    /// command that issued it @width 15
 	char disk[32];    /// name of the disk

@@ -10,11 +10,14 @@
 #include "capable.h"
 
 /// @description Process ID to trace; 0 traces all
-/// @cmdarg {"short": "p"}
-const volatile int pid = 0;
+/// @cmdarg {"short": "p", "long": "pid"}
+const volatile int wanted_pid = 0;
 /// @description Cgroup to trace, with those below it; an empty one traces all
-/// @cmdarg {"short": "c"}
-const volatile struct ebpm_cgroup cgroup = {};
+/// @cmdarg {"short": "c", "long": "cgroup"}
+const volatile struct ebpm_cgroup wanted_cgroup = {};
+/// @description Report a capability once for each pid, or for each cgroup
+/// @cmdarg {"short": "u"}
+const volatile enum unique unique = off;
 /// @description Report only capabilities that a process lacks
 /// @cmdarg {"short": "l"}
 const volatile bool lacking = false;
@@ -27,12 +30,38 @@ struct {
 	__uint(max_entries, 512 * 1024);
 } events SEC(".maps");
 
+struct asking {
+	__u64 who;
+	__u64 capability;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 10240);
+	__type(key, struct asking);
+	__type(value, bool);
+} known SEC(".maps");
+
+/* Whether a process, or a cgroup, has been asked for a capability before. */
+static bool asked_before(__u32 process, int capability)
+{
+	struct asking key = {.who = process, .capability = capability};
+	bool yes = true;
+
+	if (unique == cgroup)
+		key.who = bpf_get_current_cgroup_id();
+	return bpf_map_update_elem(&known, &key, &yes, BPF_NOEXIST) != 0;
+}
+
 static int report(int capability, int ret)
 {
-	__u32 process = bpf_get_current_pid_tgid() >> 32;
+	__u64 id = bpf_get_current_pid_tgid();
+	__u32 process = id >> 32;
 	struct event *event;
 
-	if ((pid && process != pid) || (lacking && !ret) || !in_cgroup(&cgroup))
+	if ((wanted_pid && process != wanted_pid) || (lacking && !ret) || !in_cgroup(&wanted_cgroup))
+		return 0;
+	if (unique != off && asked_before(process, capability))
 		return 0;
 	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
 	if (!event) {
@@ -40,6 +69,7 @@ static int report(int capability, int ret)
 		return 0;
 	}
 	event->pid = process;
+	event->tid = id;
 	event->uid = bpf_get_current_uid_gid();
 	event->cap = capability;
 	event->ret = ret;

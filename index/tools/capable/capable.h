@@ -47,8 +47,12 @@ enum capability_name {
 	C_CHECKPOINT_RESTORE,
 };
 
+/* What an event is reported once for. */
+enum unique { off, pid, cgroup };
+
 struct event {
 	__u32 pid;                /// process
+	__u32 tid;                /// thread
 	__u32 uid;                /// user
 	ebpm_result ret;          /// 0 if it has it, else -1 (EPERM)
 	char comm[16];            /// command @width 15

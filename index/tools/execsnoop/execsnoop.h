@@ -9,7 +9,8 @@ struct event {
 	int pid;  /// process
 	int ppid; /// its parent
 	int uid;  /// user
-	char comm[TASK_COMM_LEN]; /// command, after the exec @width 15
+	ebpm_result ret; /// 0, or the negative errno @width 6
+	char comm[TASK_COMM_LEN]; /// command, after the exec if it worked @width 15
 	char args[ARGS_LEN] __attribute__((aligned(8)));      /// its arguments, cut off after 255 bytes
 };
 

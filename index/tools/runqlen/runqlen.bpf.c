@@ -51,6 +51,9 @@ int sample(void *ctx)
 		if (!hist)
 			return 0;
 	}
+	__atomic_fetch_add(&hist->samples, 1, __ATOMIC_RELAXED);
+	if (length)
+		__atomic_fetch_add(&hist->queued, 1, __ATOMIC_RELAXED);
 	if (length >= QUEUE_SLOTS)
 		length = QUEUE_SLOTS - 1;
 	__atomic_fetch_add(&hist->slots[length], 1, __ATOMIC_RELAXED);

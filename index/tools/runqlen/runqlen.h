@@ -5,6 +5,8 @@
 #define QUEUE_SLOTS 32
 
 struct hist {
+	__u64 samples;            /// how often it was looked
+	__u64 queued;             /// how often of these a task waited
 	__u32 slots[QUEUE_SLOTS]; /// how often as many tasks waited
 };
 

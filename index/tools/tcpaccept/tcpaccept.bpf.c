@@ -14,9 +14,9 @@ const volatile int pid = 0;
 /// @description Cgroup to trace, with those below it; an empty one traces all
 /// @cmdarg {"short": "c"}
 const volatile struct ebpm_cgroup cgroup = {};
-/// @description Local port to trace; 0 traces all
+/// @description Local ports to trace, as 80,443; 0 traces all
 /// @cmdarg {"short": "P"}
-const volatile unsigned short port = 0;
+const volatile unsigned short port[WANTED_PORTS] = {};
 
 /// @lost
 __u64 lost_events = 0;
@@ -46,7 +46,7 @@ static int accepted(long fd)
 	if ((family != AF_INET && family != AF_INET6) ||
 	    BPF_CORE_READ(sk, sk_protocol) != IPPROTO_TCP)
 		return 0;
-	if (port && BPF_CORE_READ(sk, __sk_common.skc_num) != port)
+	if (!wanted_port(BPF_CORE_READ(sk, __sk_common.skc_num), port))
 		return 0;
 	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
 	if (!event) {

@@ -11,4 +11,14 @@ struct event {
 	__u16 dport;          /// remote port
 };
 
+struct ends {
+	struct ebpm_ip saddr; /// local address
+	struct ebpm_ip daddr; /// remote address
+	__u16 dport;          /// remote port
+};
+
+struct connections {
+	__u64 count; /// how often they were connected
+};
+
 #endif

@@ -9,12 +9,12 @@
 /// @description Process ID to trace; 0 traces all
 /// @cmdarg {"short": "p"}
 const volatile int pid = 0;
-/// @description Local port to trace; 0 traces all
+/// @description Local ports to trace, as 80,443; 0 traces all
 /// @cmdarg {"short": "L"}
-const volatile unsigned short local_port = 0;
-/// @description Remote port to trace; 0 traces all
+const volatile unsigned short local_port[WANTED_PORTS] = {};
+/// @description Remote ports to trace, as 80,443; 0 traces all
 /// @cmdarg {"short": "D"}
-const volatile unsigned short remote_port = 0;
+const volatile unsigned short remote_port[WANTED_PORTS] = {};
 /// @description Only IPv4
 /// @cmdarg {"short": "4"}
 const volatile bool ipv4 = false;
@@ -60,8 +60,8 @@ int state_set(struct trace_event_raw_inet_sock_set_state *ctx)
 	struct tcp_sock *tcp = (struct tcp_sock *)sk;
 	struct event *event;
 
-	if (ctx->protocol != IPPROTO_TCP || (local_port && lport != local_port) ||
-	    (remote_port && rport != remote_port) || (ipv4 && family != AF_INET) ||
+	if (ctx->protocol != IPPROTO_TCP || !wanted_port(lport, local_port) ||
+	    !wanted_port(rport, remote_port) || (ipv4 && family != AF_INET) ||
 	    (ipv6 && family != AF_INET6))
 		return 0;
 	life = bpf_map_lookup_elem(&lives, &sk);

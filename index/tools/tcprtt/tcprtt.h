@@ -2,7 +2,8 @@
 #ifndef TCPRTT_H
 #define TCPRTT_H
 
-struct remote {
+struct ends {
+	struct ebpm_ip laddr; /// local address; :: for all together
 	struct ebpm_ip raddr; /// remote address; :: for all together
 };
 

@@ -37,7 +37,37 @@ static __always_inline bool of_disk(struct request *request, const volatile char
 	return !((name[0] ^ want[0]) | (name[1] ^ want[1]) | (name[2] ^ want[2]) | (name[3] ^ want[3]));
 }
 
-/* The request in the arguments of the raw tracepoint block_rq_issue: it stands behind its queue
+/* What a request does, as blktrace writes it: R, W, D (discard), DE (secure erase), F (flush) or N,
+   with F before it for a flush, and behind it F for FUA, A for readahead, S for sync, M for metadata.
+   Eight bytes of text. */
+static __always_inline __u64 request_flags(struct request *request)
+{
+	__u32 flags = BPF_CORE_READ(request, cmd_flags), op = flags & 0xff, at = 0;
+	__u64 text = 0;
+
+#define PUT(condition, character)                                                              \
+	do {                                                                                   \
+		if (condition) {                                                               \
+			text |= (__u64)(character) << at;                                      \
+			at += 8;                                                               \
+		}                                                                              \
+	} while (0)
+	PUT(flags & 1 << __REQ_PREFLUSH, 'F');
+	PUT(true, op == REQ_OP_READ				      ? 'R' :
+		  op == REQ_OP_WRITE				      ? 'W' :
+		  op == REQ_OP_FLUSH				      ? 'F' :
+		  op == REQ_OP_DISCARD || op == REQ_OP_SECURE_ERASE ? 'D' :
+								      'N');
+	PUT(op == REQ_OP_SECURE_ERASE, 'E');
+	PUT(flags & 1 << __REQ_FUA, 'F');
+	PUT(flags & 1 << __REQ_RAHEAD, 'A');
+	PUT(flags & 1 << __REQ_SYNC, 'S');
+	PUT(flags & 1 << __REQ_META, 'M');
+#undef PUT
+	return text;
+}
+
+/* The request in the arguments of the raw tracepoints block_rq_issue and block_rq_insert: it stands behind its queue
    before Linux 5.11, and in the long-term 5.10 before 5.10.137. */
 static __always_inline struct request *issued_request(struct bpf_raw_tracepoint_args *ctx)
 {

@@ -38,6 +38,33 @@ static __always_inline void ip_from_v4(struct ebpm_ip *ip, const void *bytes)
 	__builtin_memcpy(ip->bytes + 12, bytes, 4);
 }
 
+/* Whether an address is the one that an option names, or it names none (::); both aligned to 8. */
+static __always_inline bool wanted_ip(const struct ebpm_ip *ip,
+				      const volatile struct ebpm_ip *wanted)
+{
+	const volatile __u64 *want = (const volatile __u64 *)wanted;
+	const __u64 *have = (const __u64 *)ip;
+
+	if (!(want[0] | want[1]))
+		return true;
+	return !((have[0] ^ want[0]) | (have[1] ^ want[1]));
+}
+
+#define WANTED_PORTS 16
+
+/* Whether a port is one of those that an option lists, or it lists none. */
+static __always_inline bool wanted_port(__u16 port, const volatile unsigned short *wanted)
+{
+	bool found = false;
+
+	if (!wanted[0])
+		return true;
+#pragma clang loop unroll(full)
+	for (int i = 0; i < WANTED_PORTS; i++)
+		found |= wanted[i] == port;
+	return port && found;
+}
+
 /* The addresses and ports of a socket; ports in the machine's byte order. */
 static __always_inline void sock_ends(struct sock *sk, struct ebpm_ip *local,
 				      struct ebpm_ip *remote, __u16 *local_port, __u16 *remote_port)

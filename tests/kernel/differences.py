@@ -7,13 +7,14 @@ docs/guides/libbpf-tools.md has this table.
 from __future__ import annotations
 
 DIFFERENCES = {
-    "biolatency": "none in what it counts; each counts for as long as it runs itself",
+    "biolatency": "none in what it counts; with `-F` theirs writes the flags as words, ours as the"
+    " letters of blktrace; each counts for as long as it runs itself",
     "biosnoop": "theirs tells who caused a request, ours who issued it: reads ahead are a worker's",
     "cpudist": "theirs, without `-O`, counts only times at whose end the task could have run on;"
     " ours all; with `-c` theirs looks at the task that happens to run, ours at the one that is"
     " measured. Each takes its own time, so that one may be in the slot beside",
     "execsnoop": "the first argument is the program's path there, and what the program was given"
-    " here",
+    " here; with `-x` ours has at most 20 arguments of a call that failed",
     "exitsnoop": "theirs has one column for status or signal, ours two",
     "filetop": "theirs counts bytes asked for, ours those that were transferred; theirs leaves"
     " readv(2) and writev(2) out; theirs has rows of threads, ours of processes",

@@ -64,6 +64,13 @@ def number_of(kind: str, text: str) -> int:
     raise ValueError(f"{text!r} is no {what}" + (f"; did you mean {near[0]}?" if near else ""))
 
 
+def names_of(kind: str) -> dict[int, str]:
+    """List all numbers of a kind that have names."""
+    if kind == RESULT:
+        return {-number: name for number, name in _names(ERRNO).items()}
+    return dict(_names(kind))
+
+
 def _names(kind: str) -> dict[int, str]:
     kind = ERRNO if kind == RESULT else kind
     if kind not in _known:

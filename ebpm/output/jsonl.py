@@ -6,7 +6,7 @@ from ebpm.btf.layout import NAMED, STRUCT, UNION, Layout, Member
 from ebpm.event import EVENTS, LINES
 from ebpm.output.clock import timestamp
 from ebpm.output.escape import escape_json
-from ebpm.output.values import NAME, json_fields, json_value, name_json
+from ebpm.output.values import NAME, NAME_OF, json_fields, json_value, name_json
 from ebpm.plainjson import dumps
 
 TYPE_CHECKING = False
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from ebpm.output.stream import Stream
     from ebpm.plainjson import Json
 
-NAME_OF = "(name)"  # of a layout whose numbers are written as their names
 BUSY = 64  # records, after which a writer of its own pays for a source
 
 

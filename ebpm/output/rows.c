@@ -1,7 +1,7 @@
 // Lines of text from records of one layout, a batch in one call: the fastest way of a busy tool's
 // events to its output. Compiled by scripts/native into rows.so, called by ebpm/output/rows.py.
 //
-// It writes the plain cases: integers, booleans, enumerators that have a name, IP addresses and
+// It writes the plain cases: integers and their names, booleans, enumerators that have one, IP addresses and
 // printable ASCII. Before a record that holds anything else it stops, and Python writes that one.
 // So whatever it writes is what decoding record by record gives, and the rest is none of its business.
 //
@@ -16,7 +16,7 @@
 #error "values are read as on little-endian machines"
 #endif
 
-enum kind { NUMBER, BOOL, ENUM, TEXT, ADDRESS };
+enum kind { NUMBER, BOOL, ENUM, TEXT, ADDRESS, NAMED };
 
 // rows.py writes these three: change them together, and the number in the function's name with them.
 struct column {
@@ -24,7 +24,7 @@ struct column {
 	uint32_t size;
 	uint32_t place; // in an aligned line: where its cell begins if there is room
 	uint32_t before, before_size; // in another line: the text in front of the cell, in job.texts
-	uint32_t first_name, names; // of an enum, in job.names
+	uint32_t first_name, names; // in job.names, by their values
 	uint8_t kind;
 	uint8_t is_signed;
 	uint8_t shift, bits; // of a number in what its bytes hold: a bitfield's, or 0 and all
@@ -146,17 +146,47 @@ static uint8_t *put_text(uint8_t *out, const uint8_t *text, uint32_t size, int q
 	return out + at;
 }
 
+// A name that a number has; NULL if it has none. The names are in the order of their values.
 static uint8_t *put_name(const struct job *job, const struct column *column, uint8_t *out, uint64_t value)
 {
-	const struct name *name = job->names + column->first_name;
+	const struct name *first = job->names + column->first_name;
+	uint32_t count = column->names;
 
-	for (uint32_t i = 0; i < column->names; i++, name++) {
-		if (name->value == value) {
-			memcpy(out, job->texts + name->text, name->size);
-			return out + name->size;
+	while (count) {
+		uint32_t half = count / 2;
+
+		if (first[half].value == value) {
+			memcpy(out, job->texts + first[half].text, first[half].size);
+			return out + first[half].size;
+		}
+		if (first[half].value < value) {
+			first += half + 1;
+			count -= half + 1;
+		} else {
+			count = half;
 		}
 	}
 	return NULL;
+}
+
+// A number that may have a name: that, else its digits; in other lines than aligned ones, else null.
+static uint8_t *put_named(const struct job *job, const struct column *column, uint8_t *out, uint64_t value)
+{
+	uint8_t *end;
+
+	if (job->aligned) {
+		end = put_name(job, column, out, value);
+		if (end)
+			return end;
+		return column->is_signed ? put_signed(out, value) : put_number(out, value);
+	}
+	end = put_name(job, column, out + 1, value);
+	if (!end) {
+		memcpy(out, "null", 4);
+		return out + 4;
+	}
+	*out = *end = '"';
+	return end + 1;
 }
 
 // An IPv6 address, or an IPv4 one in its place (RFC 4291 section 2.5.5.2).
@@ -202,6 +232,8 @@ static uint8_t *put_value(const struct job *job, const struct column *column, ui
 		return put_bool(out, value);
 	case ENUM:
 		return put_name(job, column, out, value);
+	case NAMED:
+		return put_named(job, column, out, value);
 	default:
 		return column->is_signed ? put_signed(out, value) : put_number(out, value);
 	}
@@ -225,7 +257,7 @@ static uint8_t *put_line(const struct job *job, uint8_t *out, const uint8_t *rec
 	out += job->head_size;
 	cells = out;
 	for (; column < end; column++) {
-		int quoted = !job->aligned && column->kind >= ENUM;
+		int quoted = !job->aligned && column->kind >= ENUM && column->kind != NAMED;
 
 		if (job->aligned) {
 			uint64_t at = out - cells;
@@ -250,7 +282,7 @@ static uint8_t *put_line(const struct job *job, uint8_t *out, const uint8_t *rec
 // The most bytes that a cell takes; 0 if what is said of its column is not possible.
 static uint64_t longest_cell(const struct job *job, const struct column *column)
 {
-	uint64_t longest = 1;
+	uint64_t longest = column->kind == NAMED ? DIGITS : 1;
 
 	if (column->offset > job->size || column->size > job->size - column->offset)
 		return 0;
@@ -262,7 +294,7 @@ static uint64_t longest_cell(const struct job *job, const struct column *column)
 	}
 	if (column->size > 8 || !column->bits || column->shift + column->bits > 8 * column->size)
 		return 0;
-	if (column->kind != ENUM)
+	if (column->kind != ENUM && column->kind != NAMED)
 		return DIGITS;
 	if (column->first_name > job->name_count || column->names > job->name_count - column->first_name)
 		return 0;
@@ -312,7 +344,7 @@ static int fits(const struct job *job)
 
 // Writes lines until the records or the room are at an end, or a record is not for us. Gives how many
 // were written; -1 if the job is not possible, with nothing written.
-__attribute__((visibility("default"))) int64_t ebpm_rows_1(struct job *job)
+__attribute__((visibility("default"))) int64_t ebpm_rows_2(struct job *job)
 {
 	uint64_t longest, done = 0;
 	uint8_t *out = job->out;

@@ -13,6 +13,7 @@ import os
 from struct import Struct
 
 from ebpm.btf import layout as kinds
+from ebpm.output.values import NAME_OF
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,10 +30,10 @@ LIBRARY = os.path.join(os.path.dirname(__file__), "native", "rows.so")
 _CAPACITY = (
     1 << 16
 )  # bytes of lines from one call: what a pipe holds, and small beside a CPU's cache
-_MOST_NAMES = 256  # of an enum: they are searched one by one
+_MOST_NAMES = 4096  # of an enum
 _COLUMN = Struct("=7I4B")  # struct column of rows.c
 _NAME = Struct("=QII")  # struct name
-_NUMBER, _BOOL, _ENUM, _TEXT, _ADDRESS = range(5)
+_NUMBER, _BOOL, _ENUM, _TEXT, _ADDRESS, _NAMED = range(6)
 _KINDS = {
     kinds.INT: _NUMBER,
     kinds.POINTER: _NUMBER,
@@ -158,7 +159,7 @@ def load() -> Any:  # noqa: ANN401  # a foreign function
         try:
             function = ctypes.PyDLL(
                 LIBRARY
-            ).ebpm_rows_1  # keeps the interpreter's lock: calls are short
+            ).ebpm_rows_2  # keeps the interpreter's lock: calls are short
         except (OSError, AttributeError) as error:
             raise NotWritten(str(error)) from None
         function.restype, function.argtypes = ctypes.c_int64, [ctypes.POINTER(_Job)]
@@ -184,12 +185,12 @@ def _describe(style: Style) -> tuple[bytes, bytes, bytes]:
     gaps = [""] * cells if style.places else style.gaps([0] * cells)[:-1]
     for member, place, gap in zip(style.members, places, gaps, strict=True):
         layout = member.layout
-        kind, offset, size, shift, bits = _place(member)
+        kind, offset, size, shift, bits = _place(member, aligned=style.aligned)
         first, before = len(names) // _NAME.size, len(texts)
         texts += _encode(gap)
         end = len(texts)
-        for value, text in _names(layout).items():
-            names += _NAME.pack(value & (1 << 64) - 1, len(texts), len(text))
+        for value, text in sorted(_names(layout, kind)):
+            names += _NAME.pack(value, len(texts), len(text))
             texts += text
         count = len(names) // _NAME.size - first
         columns += _COLUMN.pack(
@@ -199,12 +200,14 @@ def _describe(style: Style) -> tuple[bytes, bytes, bytes]:
     return bytes(columns), bytes(names), bytes(texts)
 
 
-def _place(member: Member) -> tuple[int, int, int, int, int]:
+def _place(member: Member, *, aligned: bool) -> tuple[int, int, int, int, int]:
     """Tell the kind of a member's value, its first byte, its bytes, and its bits in them."""
     kind, size = _KINDS.get(member.layout.kind), member.layout.size
+    if member.layout.kind in kinds.NAMED:  # as JSON the number is one column and its name another
+        kind = _NAMED if aligned or member.layout.name == NAME_OF else _NUMBER
     offset, shift = divmod(member.bit_offset, 8)
     bits = member.bits
-    if bits and kind in (_NUMBER, _BOOL, _ENUM) and member.layout.kind != kinds.POINTER:
+    if bits and kind in (_NUMBER, _BOOL, _ENUM, _NAMED) and member.layout.kind != kinds.POINTER:
         size = (shift + bits + 7) // 8
     elif bits or shift or kind is None:
         raise NotWritten(member.layout.kind)
@@ -215,12 +218,16 @@ def _place(member: Member) -> tuple[int, int, int, int, int]:
     return kind, offset, size, shift, bits or 8 * size
 
 
-def _names(layout: Layout) -> dict[int, bytes]:
-    """Write the enumerators of an enum; nothing for what is none."""
+def _names(layout: Layout, kind: int) -> list[tuple[int, bytes]]:
+    """List the names that a column's numbers have, each after its number as C holds it."""
     texts = {value: f"{name}({value})" for value, name in layout.values.items()}
+    if kind == _NAMED:
+        from ebpm.btf.numbers import names_of
+
+        texts = names_of(layout.kind)
     for text in texts.values():
         if not (text.isascii() and text.isprintable()) or '"' in text or "\\" in text:
             raise NotWritten(text)
     if len(texts) > _MOST_NAMES:
         raise NotWritten(f"an enum of {len(texts)} names")
-    return {value: text.encode() for value, text in texts.items()}
+    return [(value & (1 << 64) - 1, text.encode()) for value, text in texts.items()]

@@ -21,6 +21,8 @@ from ebpm.btf import layout as kinds
 
 NAME = "_name"
 """What the member's name has behind it where the number's name stands."""
+NAME_OF = "(name)"
+"""The name of a layout whose numbers are written as their names; no type can be called so."""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -401,11 +401,9 @@ def test_bashreadline(both: Both) -> None:
 
 def test_syscount(both: Both) -> None:
     """Theirs counts exits: that of the read(2) too in which the workload waits for its start."""
-    options = ("-p", "{pid}"), ("-p", "{pid}", "-T", "1000")
-    found, text, _ = both.run("syscount", NAP, ours=options[0], theirs=options[1])
-    listed = subprocess.check_output(["/usr/sbin/syscount", "-l"], text=True)
-    names = dict(re.findall(r"(\d+): (\w+)", listed))
-    mine = {names[str(one["key"]["syscall"])]: one["value"]["count"] for one in found}
+    options = ("-p", "{pid}", "-T", "1000")
+    found, text, _ = both.run("syscount", NAP, ours=options, theirs=options)
+    mine = {one["key"]["syscall_name"]: one["value"]["count"] for one in found}
     theirs = {row[0]: int(row[1]) for row in table(text, "SYSCALL")}
     theirs["read"] -= 1
     assert mine == {name: count for name, count in theirs.items() if count}

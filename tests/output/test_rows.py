@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from ebpm.btf import layout as kinds
 from ebpm.btf.layout import Layout, Member
+from ebpm.btf.numbers import number_text
 from ebpm.event import Batch, Source
 from ebpm.output import busy, rows
 from ebpm.output.busy import Writer
@@ -93,6 +94,24 @@ def test_kinds_that_it_writes_itself() -> None:
     check(layout, records)
 
 
+def test_numbers_that_have_names() -> None:
+    layout = struct_of(
+        ("call", Layout(kinds.SYSCALL, "ebpm_syscall", 4, signed=True)),
+        ("sig", Layout(kinds.SIGNAL, "ebpm_signal", 1)),
+        ("error", Layout(kinds.ERRNO, "ebpm_errno", 8)),
+        ("ret", Layout(kinds.RESULT, "ebpm_result", 2, signed=True)),
+    )
+    numbers = [-1, 0, 1, 2, 3, 15, 64, 65, 257, 512, 524, 10_000, *range(300, 400, 7)]
+    records = [struct.pack("=iBQh", one, one & 0xFF, one & (1 << 64) - 1, -one) for one in numbers]
+    assert all(isinstance(line, str) for line in lines_of(layout, records))
+    for line, one in zip(lines_of(layout, records), numbers, strict=True):
+        cells = str(line).split()
+        assert cells[0] == number_text(kinds.SYSCALL, one)
+        assert cells[3] == number_text(kinds.RESULT, -one)
+    check(layout, records)
+    check(Layout(kinds.STRUCT, "event", 15, members=layout.members[::-1]), records)
+
+
 def test_any_bit_of_a_boolean_counts() -> None:
     wide = Layout(kinds.BOOL, "b32", 4)
     assert lines_of(struct_of(("a", wide)), [b"\0\0\0\x80", bytes(4)]) == [" true", " false"]
@@ -164,7 +183,7 @@ def test_addresses(raw: list[int]) -> None:
         Layout(kinds.OPAQUE, "", 4),
         Layout(kinds.BOOL, "long", 9),
         Layout(kinds.ENUM, "hostile", 4, values={1: "\x1b[2J"}),
-        Layout(kinds.ENUM, "many", 4, values={n: f"N{n}" for n in range(300)}),
+        Layout(kinds.ENUM, "many", 4, values={n: f"N{n}" for n in range(5000)}),
     ],
     ids=lambda layout: f"{layout.kind} {layout.name}",
 )

@@ -169,6 +169,7 @@ class _Run:
                 rows=rows,
                 types=types,
             ) as session:
+                gc.freeze()  # what a run begins with stays to its end: not to be looked through
                 gc.enable()
                 self.signals.watch(session, self.stream)
                 if session.printk_trouble:

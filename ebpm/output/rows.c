@@ -1,9 +1,10 @@
 // Lines of text from records of one layout, a batch in one call: the fastest way of a busy tool's
 // events to its output. Compiled by scripts/native into rows.so, called by ebpm/output/rows.py.
 //
-// It writes the plain cases: integers and their names, booleans, enumerators that have one, IP addresses and
-// printable ASCII. Before a record that holds anything else it stops, and Python writes that one.
-// So whatever it writes is what decoding record by record gives, and the rest is none of its business.
+// It writes the plain cases: integers and their names, booleans, enumerators that have one, IP
+// addresses and printable ASCII. Before a record that holds anything else it stops, and Python writes
+// that one. So whatever it writes is what decoding record by record gives, and the rest is none of its
+// business.
 //
 // Nothing that the records hold can lead it outside the buffers, and what the caller describes is
 // checked with each call. It allocates nothing, keeps nothing, and of libc calls memcpy, memset and,

@@ -1,9 +1,9 @@
 """Lines of a busy source written by our C, rows.c: the fastest way, where there is a bundle.
 
 C writes the plain cases and stops before a record that holds anything else (text that is not
-printable ASCII, an enumerator without a name); so it cannot say anything but what
-decoding that record says. A layout with a column that it never writes (a float, an array, an inner
-struct) is not for it at all. On the path of ``ebpm run``, imported when a tool has become busy.
+printable ASCII, an enumerator without a name); so it cannot say anything but what decoding that
+record says. A layout with a column that it never writes (a float, an array, an inner struct) is not
+for it at all. On the path of ``ebpm run``, imported when a tool has become busy.
 """
 
 from __future__ import annotations
@@ -27,9 +27,7 @@ if TYPE_CHECKING:
 
 LIBRARY = os.path.join(os.path.dirname(__file__), "native", "rows.so")
 """Made by scripts/native: in wheels of a platform, and in a checkout where it was made."""
-_CAPACITY = (
-    1 << 16
-)  # bytes of lines from one call: what a pipe holds, and small beside a CPU's cache
+_CAPACITY = 1 << 16  # bytes of lines from one call: what a pipe holds; stays in a CPU's cache
 _MOST_NAMES = 4096  # of an enum
 _COLUMN = Struct("=7I4B")  # struct column of rows.c
 _NAME = Struct("=QII")  # struct name
@@ -37,11 +35,13 @@ _NUMBER, _BOOL, _ENUM, _TEXT, _ADDRESS, _NAMED = range(6)
 _KINDS = {
     kinds.INT: _NUMBER,
     kinds.POINTER: _NUMBER,
+    kinds.CGROUP: _NUMBER,
     kinds.BOOL: _BOOL,
     kinds.ENUM: _ENUM,
     kinds.STRING: _TEXT,
     kinds.ADDRESS: _ADDRESS,
 }
+_WHOLE = (kinds.POINTER, kinds.CGROUP)  # never bitfields
 
 
 class _Job(ctypes.Structure):
@@ -157,9 +157,8 @@ def load() -> Any:  # noqa: ANN401  # a foreign function
     """
     if not _loaded:
         try:
-            function = ctypes.PyDLL(
-                LIBRARY
-            ).ebpm_rows_2  # keeps the interpreter's lock: calls are short
+            # A PyDLL's functions keep the interpreter's lock: calls are short.
+            function = ctypes.PyDLL(LIBRARY).ebpm_rows_2
         except (OSError, AttributeError) as error:
             raise NotWritten(str(error)) from None
         function.restype, function.argtypes = ctypes.c_int64, [ctypes.POINTER(_Job)]
@@ -207,13 +206,13 @@ def _place(member: Member, *, aligned: bool) -> tuple[int, int, int, int, int]:
         kind = _NAMED if aligned or member.layout.name == NAME_OF else _NUMBER
     offset, shift = divmod(member.bit_offset, 8)
     bits = member.bits
-    if bits and kind in (_NUMBER, _BOOL, _ENUM, _NAMED) and member.layout.kind != kinds.POINTER:
+    if bits and kind in (_NUMBER, _BOOL, _ENUM, _NAMED) and member.layout.kind not in _WHOLE:
         size = (shift + bits + 7) // 8
     elif bits or shift or kind is None:
         raise NotWritten(member.layout.kind)
     if kind in (_TEXT, _ADDRESS):
         return kind, offset, size, 0, 0
-    if not 0 < size <= 8 or (member.layout.kind == kinds.POINTER and size not in (4, 8)):
+    if not 0 < size <= 8 or (member.layout.kind in _WHOLE and size not in (4, 8)):
         raise NotWritten(f"{member.layout.kind} of {size} bytes")
     return kind, offset, size, shift, bits or 8 * size
 

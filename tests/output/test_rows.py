@@ -173,6 +173,12 @@ def test_addresses(raw: list[int]) -> None:
     check(struct_of(("ip", ADDRESS), ("n", INT)), [bytes(raw) + bytes(4), longest + bytes(4)])
 
 
+def test_a_control_group_is_a_number() -> None:
+    layout = struct_of(("group", Layout(kinds.CGROUP, "ebpm_cgroup", 8)))
+    assert lines_of(layout, [struct.pack("=Q", 4711)]) == [" 4711"]
+    check(layout, [struct.pack("=Q", 4711)])
+
+
 @pytest.mark.parametrize(
     "layout",
     [

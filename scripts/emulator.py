@@ -36,12 +36,14 @@ MODULES = ("veth", "sch_ingress", "cls_bpf", "loop")
 USERLAND = ("trixie", "trixie-security")
 PYTHON = "python3.13"
 PACKAGES = (
+    "bash",
     "busybox-static",
     "libc6",
     "libexpat1",
     "libffi8",
     f"lib{PYTHON}-minimal",
     f"lib{PYTHON}-stdlib",
+    "libtinfo6",
     "musl",
     f"{PYTHON}-minimal",
     "zlib1g",
@@ -59,6 +61,8 @@ export PATH=/usr/bin:/bin HOME=/root PYTHONDONTWRITEBYTECODE=1
 /bin/busybox mount -t proc none /proc
 /bin/busybox mount -t sysfs none /sys
 /bin/busybox mount -t devtmpfs none /dev
+/bin/busybox mkdir /dev/pts
+/bin/busybox mount -t devpts none /dev/pts
 /bin/busybox mount -t tracefs none /sys/kernel/tracing
 /bin/busybox mount -t securityfs none /sys/kernel/security
 /bin/busybox mount -t bpf none /sys/fs/bpf
@@ -181,18 +185,19 @@ def _unpack_kernel(suite: Suite, package: str, folder: Path) -> bool:
 
 
 def userland(architecture: str) -> Path:
-    """Unpack Debian's Python, busybox and musl, if that has not been done; give the root folder."""
+    """Unpack what a guest has of Debian, if that has not been done; give the root folder."""
     folder = CACHE / architecture
     root = folder / "root"
     with _locked(folder):
-        if not (folder / "complete").exists():
+        complete, packages = folder / "complete", " ".join(PACKAGES)
+        if not complete.exists() or complete.read_text() != packages:
             shutil.rmtree(root, ignore_errors=True)
             apt = folder / "apt"
             suite = Suite(apt, *USERLAND, architecture=architecture, kinds=("deb",))
             for package in PACKAGES:
                 suite.unpack(package, root)
             compile_python(root, root / "usr/lib" / PYTHON)
-            (folder / "complete").touch()
+            complete.write_text(packages)
     return root
 
 

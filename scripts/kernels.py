@@ -108,19 +108,8 @@ def say(began: float, text: str) -> None:
 
 def record(results: list[dict[str, object]]) -> None:
     """Keep results in the tree, beside those of other kernels."""
-    kept = {"schemaVersion": 1, "kernels": []}
-    if RESULTS.exists():
-        kept = json.loads(RESULTS.read_text())
-    new = {(one["kernel"], one["architecture"]) for one in results}
-    old = [one for one in kept["kernels"] if (one["kernel"], one["architecture"]) not in new]
     left_out = ("wrong", "namesakes")
-    own = [{key: one[key] for key in one if key not in left_out} for one in results]
-    order = list(emulator.KERNELS)
-    kept["kernels"] = sorted(
-        [*old, *own], key=lambda one: (one["architecture"], order.index(one["kernel"]))
-    )
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(kept, indent=1) + "\n")
+    matrix.keep(RESULTS, [{key: one[key] for key in one if key not in left_out} for one in results])
     print(f"recorded in {RESULTS.relative_to(ROOT)}")
 
 

@@ -1,6 +1,6 @@
 """Ask kernels about the catalogue: each of its tools is loaded, attached and made to report.
 
-    scripts/kernels --tools [--kernel 5.10,newest] [--arch amd64] [--only TOOL] [--record]
+    scripts/kernels --tools [--kernel 5.10,newest] [--arch amd64,arm64] [--only TOOL] [--record]
 
 As scripts/kernels.py, which asks about hooks: Debian's kernels in QEMU, one initramfs. What makes
 each tool report is in tests/kernel/workloads.py.
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import subprocess
 import sys
 import tempfile
 import time
@@ -21,9 +22,12 @@ sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
 
 import emulator  # noqa: E402
 
-from ebpm.build.pack import build, find_source  # noqa: E402
-from ebpm.build.toolchain import find_compiler  # noqa: E402
+from ebpm.api import Workspace  # noqa: E402
+from ebpm.config import Config  # noqa: E402
+from ebpm.oci.platform import Platform  # noqa: E402
+from ebpm.package.artifact import unpack  # noqa: E402
 from ebpm.runtime.planner import make_plan  # noqa: E402
+from ebpm.target import parse_target  # noqa: E402
 from tests.kernel import matrix  # noqa: E402
 
 TOOLS, RESULTS = ROOT / "index/tools", ROOT / "docs/data/tools.json"
@@ -35,17 +39,16 @@ from tests.kernel.workloads import main
 main()'"""
 SECONDS = 900  # for one kernel
 LSM = "lsm=lockdown,yama,bpf"
-RIGHT = ("works", "loads")
-LEFT_OUT = ("bashreadline",)  # the guest has no bash
 
 
-def compile_tool(source: Path, folder: Path, architecture: str) -> None:
-    """Compile one tool, and plan it: the guest has no compiler."""
-    found, headers = find_source(source)
-    package = build(found, headers, compiler=find_compiler(), architectures=(architecture,)).package
-    (one,) = package.objects
-    (folder / f"{source.name}.o").write_bytes(one.data)
-    (folder / f"{source.name}.plan").write_text(make_plan(package, one).dump())
+def bring(name: str, folder: Path, architecture: str) -> None:
+    """Take a tool out of the catalogue, and plan it: an emulated processor takes long for that."""
+    platform = Platform("linux", architecture)
+    source, root = Workspace(Config({})).locate(parse_target(name))
+    package = unpack(source, root, [platform])
+    one = package.object_for(platform)
+    (folder / f"{name}.o").write_bytes(one.data)
+    (folder / f"{name}.plan").write_text(make_plan(package, one).dump())
 
 
 def ask(architecture: str, names: list[str], only: list[str]) -> list[dict[str, object]]:
@@ -53,8 +56,7 @@ def ask(architecture: str, names: list[str], only: list[str]) -> list[dict[str, 
     began = time.monotonic()
     kernels = [emulator.fetch(name, architecture, update=False) for name in names]
     root = emulator.userland(architecture)
-    wanted = [one for one in sorted(TOOLS.iterdir()) if one.is_dir()]
-    wanted = [one for one in wanted if one.name in only or (not only and one.name not in LEFT_OUT)]
+    wanted = only or sorted(one.name for one in TOOLS.iterdir() if one.is_dir())
     with tempfile.TemporaryDirectory() as name:
         guest, cases, image = (Path(name) / one for one in ("guest", "cases", "image.cpio"))
         guest.mkdir()
@@ -62,11 +64,10 @@ def ask(architecture: str, names: list[str], only: list[str]) -> list[dict[str, 
         emulator.copy_ebpm(guest, architecture)
         matrix.fill_guest(guest, cases)
         (guest / "tools").mkdir()
-        with ThreadPoolExecutor(emulator.PROCESSORS) as pool:
-            jobs = [pool.submit(compile_tool, t, guest / "tools", architecture) for t in wanted]
-            for job in jobs:
-                job.result()
-        say(began, f"{len(wanted)} tools compiled")
+        subprocess.run([sys.executable, ROOT / "scripts/catalogue"], check=True)
+        for tool in wanted:
+            bring(tool, guest / "tools", architecture)
+        say(began, f"{len(wanted)} tools")
         emulator.compile_python(root, guest)
         emulator.initramfs(image, root, guest, GUEST % json.dumps(only), kernels)
         with ThreadPoolExecutor(emulator.PROCESSORS) as pool:
@@ -83,7 +84,7 @@ def ask(architecture: str, names: list[str], only: list[str]) -> list[dict[str, 
 def answers(kernel: emulator.Kernel, text: str, wanted: int, began: float) -> dict[str, object]:
     """Read what a guest printed; show what went wrong."""
     found = [json.loads(line[2:]) for line in text.splitlines() if line.startswith("@ {")]
-    wrong = [one for one in found if one["outcome"] not in RIGHT]
+    wrong = [one for one in found if one["outcome"] != "works"]
     say(began, f"{kernel.name}: {len(found)} of {wanted} tools, {len(wrong)} do not work")
     for one in wrong:
         print(f"   {one['tool']}: {one['outcome']}: {one.get('message', '')}")
@@ -107,16 +108,19 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--kernel", metavar="LIST", default=",".join(emulator.KERNELS))
-    parser.add_argument("--arch", default="amd64", choices=("amd64", "arm64"))
+    parser.add_argument("--arch", metavar="LIST", default="amd64", help="amd64, arm64, or both")
     parser.add_argument("--only", metavar="TOOL", action="append", default=[], help="one tool")
     parser.add_argument("--record", action="store_true", help=f"write {RESULTS.relative_to(ROOT)}")
     options = parser.parse_args()
-    if reason := emulator.missing(options.arch):
-        sys.exit(f"error: {reason}")
-    results = ask(options.arch, options.kernel.split(","), options.only)
+    results = []
+    for architecture in options.arch.split(","):
+        if reason := emulator.missing(architecture):
+            sys.exit(f"error: {reason}")
+        results += ask(architecture, options.kernel.split(","), options.only)
     missing = sum(int(str(one.pop("missing"))) for one in results)
     if options.record and not options.only and not missing:
-        RESULTS.write_text(json.dumps({"schemaVersion": 1, "kernels": results}, indent=1) + "\n")
+        matrix.keep(RESULTS, results)
+        print(f"recorded in {RESULTS.relative_to(ROOT)}")
     sys.exit(bool(missing))
 
 

@@ -158,6 +158,19 @@ def numbers(version: str) -> tuple[int, int]:
     return int(major), int(minor)
 
 
+def keep(path: Path, results: Sequence[Mapping[str, object]]) -> None:
+    """Write results of kernels into a file that has, or will have, those of others too."""
+    kept = json.loads(path.read_text())["kernels"] if path.exists() else []
+    new = {(one["kernel"], one["architecture"]) for one in results}
+    old = [one for one in kept if (one["kernel"], one["architecture"]) not in new]
+    order = list(emulator.KERNELS)
+    kernels = sorted(
+        [*old, *results], key=lambda one: (one["architecture"], order.index(str(one["kernel"])))
+    )
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps({"schemaVersion": 1, "kernels": kernels}, indent=1) + "\n")
+
+
 def ask_here(folder: Path, names: Sequence[str]) -> list[dict[str, Any]]:
     """Ask the kernel of this machine; the cases run in processes of their own."""
     command = [sys.executable, "-m", "tests.kernel.guest", str(folder), *names]

@@ -18,8 +18,7 @@ from pathlib import Path
 
 from tests.kernel.guest import make_disk, set_up
 from tests.kernel.namesakes import Both
-
-DISK = "/tmp/disk"  # the guest's own
+from tests.kernel.workloads import DISK
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

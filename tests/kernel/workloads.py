@@ -1,12 +1,16 @@
 """Runs the catalogue's tools in a guest, over what makes them report, and prints a line for each.
 
+A tool works if it reports what stands in EXPECTED, of what its trigger does.
+
 workloads.py FOLDER [TOOL...]
 """
 
 from __future__ import annotations
 
 import ctypes
+import mmap
 import os
+import pty
 import signal
 import socket
 import sys
@@ -23,8 +27,7 @@ from tests.kernel import guest
 SECONDS = 60  # for one tool; the emulated processor is slow
 PATIENCE = 20  # seconds until a tool that reports nothing is given up
 LIBC = guest.LIBC
-_NOT_HERE = ("biolatency", "biosnoop", "bitesize", "hardirqs", "oomkill")
-"""Nothing in the guest makes these report: it has no disk, and memory enough."""
+DISK = "/tmp/disk"
 
 
 def run_program() -> None:
@@ -43,6 +46,46 @@ def use_files() -> None:
     os.stat("/tmp/file")
     os.unlink("/tmp/file")
     os.path.exists("/nowhere")
+
+
+def use_disk() -> None:
+    """Write to a disk, past the cache."""
+    fd = os.open(f"{DISK}/file", os.O_RDWR | os.O_CREAT | os.O_DIRECT)
+    with mmap.mmap(-1, 65536) as page:
+        os.pwrite(fd, page, 0)
+    os.close(fd)
+
+
+def use_console() -> None:
+    """Write to the console, which interrupts when it has been sent."""
+    os.write(1, b"\n" * 50)
+
+
+def exhaust() -> None:
+    """Take more memory than a cgroup may have."""
+    with guest.own_cgroup() as path:
+        with open(f"{path}/memory.max", "w", encoding="ascii") as file:
+            file.write("20M")
+        child = os.fork()
+        if not child:
+            bytearray(40 << 20)
+            os._exit(0)
+        os.waitpid(child, 0)
+
+
+def type_to_bash() -> None:
+    """Type a line into an interactive bash."""
+    child, terminal = pty.fork()
+    if not child:
+        os.execl("/bin/bash", "bash", "--norc", "-i")
+    os.write(terminal, b"true one two\nexit\n")
+    try:
+        while os.read(terminal, 1000):
+            pass
+    except OSError:  # its end is gone
+        pass
+    os.waitpid(child, 0)
+    os.close(terminal)
 
 
 def mount() -> None:
@@ -137,11 +180,60 @@ TRIGGERS: dict[str, Callable[[], None]] = {
     **dict.fromkeys(("tcptop", "sockstat", "tc", "tcbytes", "xdpcount"), talk),
     **dict.fromkeys(("sigsnoop", "capable"), send_signals),
     **dict.fromkeys(("memleak", "pagefaults"), allocate),
+    **dict.fromkeys(("biolatency", "biosnoop", "bitesize"), use_disk),
+    "bashreadline": type_to_bash,
+    "hardirqs": use_console,
     "mountsnoop": mount,
+    "oomkill": exhaust,
     "gethostlatency": resolve,
     "tcpretrans": lose,
     "bpfload": load_program,
     "modload": reload_modules,
+}
+_PYTHON = os.path.basename(os.path.realpath(sys.executable))[:15]
+EXPECTED: dict[str, dict[str, object]] = {  # the members of one event, or of an entry of a map
+    "bashreadline": {"line": "true one two"},
+    "biolatency": {},
+    "biosnoop": {"disk": "loop0", "op": "BLOCK_WRITE", "comm": _PYTHON},
+    "bitesize": {"comm": _PYTHON},
+    "bootstrap": {"comm": _PYTHON, "exit_code": 3},
+    "bpfload": {"insns": 2, "comm": _PYTHON},
+    "capable": {"cap": "C_CHOWN", "ret": 0},
+    "cpudist": {},
+    "errsnoop": {"ret": -2, "comm": _PYTHON},
+    "execsnoop": {"comm": _PYTHON, "ppid": "own"},
+    "exitsnoop": {"status": 3, "ppid": "own"},
+    "filelife": {"file": "file", "pid": "own"},
+    "filetop": {"file": "file", "pid": "own"},
+    "fsslower": {"file": "file", "op": "SLOW_WRITE", "bytes": 100},
+    "gethostlatency": {"host": "127.0.0.1", "pid": "own"},
+    "hardirqs": {},
+    "lsmopen": {"file": "file", "pid": "own"},
+    "memleak": {},
+    "modload": {"what": "LOADED", "pid": "own"},
+    "mountsnoop": {"target": "/root", "type": "tmpfs", "ret": 0},
+    "offcputime": {},
+    "oomkill": {"fcomm": _PYTHON},
+    "opensnoop": {"fname": "/tmp/file", "pid": "own"},
+    "pagefaults": {"comm": _PYTHON},
+    "profile": {},
+    "runqlat": {},
+    "runqlen": {},
+    "runqslower": {},
+    "sigsnoop": {"sig": 0, "ret": 0, "tpid": "own"},
+    "softirqs": {},
+    "statsnoop": {"path": "/nowhere", "ret": -2},
+    "syscount": {},
+    "tc": {},
+    "tcbytes": {"addr": "127.0.0.1"},
+    "tcpaccept": {"raddr": "127.0.0.1", "pid": "own"},
+    "tcpconnect": {"daddr": "127.0.0.1", "pid": "own"},
+    "tcplife": {"laddr": "127.0.0.1", "pid": "own"},
+    "tcpretrans": {"laddr": "127.0.0.1", "state": "ESTABLISHED"},
+    "tcprtt": {},
+    "tcpstates": {"laddr": "127.0.0.1", "newstate": "ESTABLISHED"},
+    "tcptop": {"laddr": "127.0.0.1", "tx_bytes": 100},
+    "xdpcount": {"ethertype": "IPV4", "protocol": 17},
 }
 VALUES = {
     "runqslower": {"min_us": 0},
@@ -154,22 +246,36 @@ _GROUPED = ("runqlat", "runqslower", "cpudist", "syscount")
 """Asked with a cgroup of the trigger's: the verifier sees all of them."""
 
 
-def reports(session: Session, trigger: Callable[[], None]) -> bool:
-    """Trigger until the tool reports something."""
+def reports(session: Session, trigger: Callable[[], None], expected: dict[str, object]) -> str:
+    """Trigger until the tool reports what is expected: "works"; else tell what it did."""
+    outcome = "no events"
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         trigger()
-        if any(batch.count for batch in session.batches(0.1)):
-            return True
-    return False
+        for batch in session.batches(0.1):
+            for event in batch.events():
+                outcome = "other events"
+                if not expected or fits(event.fields, expected):
+                    return "works"
+    return outcome
+
+
+def fits(fields: dict[str, Any], expected: dict[str, object]) -> bool:
+    """Tell whether an event, or an entry of a map, has the values expected."""
+    if "key" in fields:
+        fields = {**fields["key"], **fields["value"]}
+    wanted = {name: os.getpid() if one == "own" else one for name, one in expected.items()}
+    told = {name: str(fields.get(name)).partition("(")[0] for name in wanted}
+    return told == {name: str(one) for name, one in wanted.items()}
 
 
 def ask(folder: str, name: str) -> dict[str, object]:
-    """Try a tool; ``outcome`` is "works", "loads", "no events", "wrong", or an error's code."""
+    """Try a tool; ``outcome`` is as :func:`reports` has it, "wrong", or an error's code."""
     result: dict[str, object] = {"tool": name}
     try:
         guest.own_network()
         server = socket.create_server(("127.0.0.1", 0))  # there is a socket to be listed
+        port = server.getsockname()[1]
         with open(f"{folder}/{name}.plan", "rb") as file:
             plan = Plan.load(file.read())
         with open(f"{folder}/{name}.o", "rb") as file:
@@ -184,12 +290,11 @@ def ask(folder: str, name: str) -> dict[str, object]:
             if name in _GROUPED:
                 values["cgroup"] = stack.enter_context(guest.own_cgroup())
             session = stack.enter_context(Session(plan, data, values, interval=interval))
-            if name in _NOT_HERE:
-                result["outcome"] = "loads"
-            elif not session.waits:  # an iterator
-                result["outcome"] = "works" if any(text for _, text in session.texts()) else "wrong"
+            if not session.waits:  # an iterator
+                listed = any(f":{port} " in text for _, text in session.texts())
+                result["outcome"] = "works" if listed else "wrong"
             else:
-                result["outcome"] = "works" if reports(session, TRIGGERS[name]) else "no events"
+                result["outcome"] = reports(session, TRIGGERS[name], EXPECTED[name])
     except EbpmError as error:
         result |= {"outcome": error.code, "message": f"{error.message} ({error.hint})"}
     except Exception as error:  # noqa: BLE001  # of the test itself: told like the others
@@ -202,6 +307,9 @@ def ask(folder: str, name: str) -> dict[str, object]:
 def main() -> None:
     """Ask about all tools in the folder, or those named."""
     folder, *names = sys.argv[1:]
+    guest.make_disk(DISK)
+    with open("/sys/fs/cgroup/cgroup.subtree_control", "w", encoding="ascii") as file:
+        file.write("+memory")
     known = sorted(one.removesuffix(".plan") for one in os.listdir(folder) if one.endswith(".plan"))
     for name in names or known:
         child = os.fork()

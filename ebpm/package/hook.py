@@ -223,26 +223,30 @@ def hook_of(program: ProgramSpec) -> Hook:
     return Hook(hook.section, options)
 
 
-def alternative_of(program: ProgramSpec) -> tuple[str, int] | None:
+def alternative_of(program: ProgramSpec) -> tuple[str, int] | tuple[str, int, str] | None:
     """Read the group that a program is an alternative in, and its rank there; 1 is tried first.
 
+    A third, "optional", says that the tool does without where the kernel takes none of the group.
+
     Raises:
-        InvalidPackage: ``alternative`` is neither ``"GROUP RANK"`` nor a mapping of the two.
+        InvalidPackage: ``alternative`` is neither ``"GROUP RANK [optional]"`` nor a mapping.
     """
     value = program.extra.get("alternative")
     if value is None:
         return None
     if isinstance(value, Mapping):
         group, rank = value.get("group"), value.get("rank")
+        optional = "optional" if value.get("optional") is True else None
     else:
-        group, _, text = str(value).partition(" ")
-        rank = int(text) if text.strip().isdecimal() else None
+        match = re.fullmatch(r"(\S+)\s+(\d+)(\s+optional)?\s*", str(value), re.ASCII)
+        group, rank, optional = match.groups() if match else (None, None, None)
+        rank = int(rank) if rank else None
     if not isinstance(group, str) or not group or isinstance(rank, bool) or type(rank) is not int:
         raise InvalidPackage(
             f"program {program.name}: alternative {value!r} is no group and rank",
             hint="write it as @alternative GROUP RANK, such as @alternative open 1",
         )
-    return group, rank
+    return (group, rank, "optional") if optional else (group, rank)
 
 
 def when_of(program: ProgramSpec, variables: Collection[str]) -> str | None:

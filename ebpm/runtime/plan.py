@@ -79,7 +79,7 @@ class ProgramPlan:
         self.kind = kind
         self.options = options
         self.retype = retype  # type, attach type, flags, target
-        self.alternative = alternative  # group (text) and rank (a number, 1 is tried first)
+        self.alternative = alternative  # group (text), rank (1 is tried first), perhaps "optional"
         self.when = when  # the variable without which it is not loaded
 
 

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from ebpm.runtime.libbpf.binding import BpfObject, Program
     from ebpm.runtime.plan import Plan, ProgramPlan
 
+_NOTHING = float("inf")  # a rank that no program has
+
 
 class Choice:
     """Which programs of a plan are used: of alternatives, those of one rank at a time.
@@ -20,20 +22,20 @@ class Choice:
     Those in a section that begins with ``?`` are not, until a hook without it is asked for; nor
     those whose variable (``@when``) is zero, once :meth:`look` has seen it.
 
-    The best ranks come first; :meth:`next` goes on where the kernel refuses one.
+    The best ranks come first; :meth:`next` goes on where the kernel refuses one. Of a group that is
+    optional the last rank has no programs.
     """
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._off: set[str] = set()
-        self._ranks: dict[str, list[int]] = {}  # what is left of each group, the best first
+        self._ranks: dict[str, list[float]] = {}  # what is left of each group, the best first
         for one in plan.programs:
             if one.alternative and not one.section.startswith("?"):
-                group, rank = one.alternative
+                group, rank, *optional = one.alternative
                 ranks = self._ranks.setdefault(group, [])
-                if rank not in ranks:
-                    ranks.append(rank)
-                    ranks.sort()
+                ranks += {rank, _NOTHING} - {*ranks} if optional else {rank} - {*ranks}
+                ranks.sort()
 
     @property
     def programs(self) -> list[ProgramPlan]:

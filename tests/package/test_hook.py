@@ -206,7 +206,9 @@ def test_metadata_with_a_bad_option_is_an_invalid_package(one: ProgramSpec, says
         (None, None),
         ("open 1", ("open", 1)),
         ("open 20", ("open", 20)),
+        ("open 1 optional", ("open", 1, "optional")),
         ({"group": "open", "rank": 2}, ("open", 2)),
+        ({"group": "open", "rank": 2, "optional": True}, ("open", 2, "optional")),
     ],
 )
 def test_alternatives_have_a_group_and_a_rank(value: Any, means: Any) -> None:
@@ -216,7 +218,19 @@ def test_alternatives_have_a_group_and_a_rank(value: Any, means: Any) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    ["open", "open x", "", " 1", 3, True, [], {}, {"group": "a"}, {"group": "a", "rank": True}],
+    [
+        "open",
+        "open x",
+        "open 1 else",
+        "",
+        " 1",
+        3,
+        True,
+        [],
+        {},
+        {"group": "a"},
+        {"group": "a", "rank": True},
+    ],
 )
 def test_what_is_no_alternative_is_an_invalid_package(value: Any) -> None:
     with pytest.raises(InvalidPackage, match=r"program prog: alternative .* is no group and rank"):

@@ -260,7 +260,9 @@ def test_of_alternatives_the_first_that_can_be_had_is_taken(tmp_path: Path) -> N
     assert any("not taken" in line and "no_such_tracepoint" in line for line in said)
 
 
-def program(name: str, section: str = "tp/a/b", way: tuple[str, int] | None = None) -> ProgramPlan:
+def program(
+    name: str, section: str = "tp/a/b", way: tuple[object, ...] | None = None
+) -> ProgramPlan:
     return ProgramPlan(name=name, section=section, kind="auto", options={}, alternative=way)
 
 
@@ -302,6 +304,36 @@ def test_the_best_rank_of_each_group_is_tried_first() -> None:
     assert names(choice) == ["a2", "b9", "always"]
     assert not choice.next(failure(None))
     assert choice.taken == [("a", "a2", "tp/a/b"), ("b", "b9", "tp/a/b")]
+
+
+def test_of_an_optional_group_none_may_be_left() -> None:
+    choice = choice_of(
+        program("a1", way=("a", 1, "optional")),
+        program("also a1", way=("a", 1, "optional")),
+        program("a2", way=("a", 2)),
+        program("always"),
+    )
+    assert choice.next(failure("also a1"))
+    assert names(choice) == ["a2", "always"]
+    assert choice.next(failure("a2"))
+    assert names(choice) == ["always"]
+    assert not choice.next(failure("always"))
+    assert not choice.next(failure(None))
+
+
+@KERNEL
+def test_a_tool_does_without_what_is_optional(tmp_path: Path) -> None:
+    code = (
+        "/// @alternative old 1 optional\n"
+        'SEC("tp/syscalls/sys_enter_no_such_call") int old(void *ctx) { return report(1); }\n'
+        'SEC("tp/syscalls/sys_enter_getppid") int good(void *ctx)'
+        "{ return mine() ? report(2) : 0; }"
+    )
+    package = build(tmp_path, code)
+    with start(package, values={"watched": os.getpid()}) as session:
+        os.getppid()
+        found = {event.fields["value"] for one in session.remaining() for event in one.events()}
+    assert found == {2}
 
 
 @pytest.mark.parametrize(

@@ -101,12 +101,15 @@ out:
 	return 0;
 }
 
+/* arm64 has no open(2). */
+/// @alternative open 1 optional
 SEC("tracepoint/syscalls/sys_enter_open")
 int open_entry(struct trace_event_raw_sys_enter *ctx)
 {
 	return enter((const char *)ctx->args[0], ctx->args[1]);
 }
 
+/// @alternative open 1 optional
 SEC("tracepoint/syscalls/sys_exit_open")
 int open_exit(struct trace_event_raw_sys_exit *ctx)
 {

@@ -80,24 +80,29 @@ int statfs_exit(struct trace_event_raw_sys_exit *ctx)
 	return leave(ctx->ret);
 }
 
+/* arm64 has neither stat(2) nor lstat(2). */
+/// @alternative stat 1 optional
 SEC("tracepoint/syscalls/sys_enter_newstat")
 int newstat_entry(struct trace_event_raw_sys_enter *ctx)
 {
 	return enter((const char *)ctx->args[0]);
 }
 
+/// @alternative stat 1 optional
 SEC("tracepoint/syscalls/sys_exit_newstat")
 int newstat_exit(struct trace_event_raw_sys_exit *ctx)
 {
 	return leave(ctx->ret);
 }
 
+/// @alternative stat 1 optional
 SEC("tracepoint/syscalls/sys_enter_newlstat")
 int newlstat_entry(struct trace_event_raw_sys_enter *ctx)
 {
 	return enter((const char *)ctx->args[0]);
 }
 
+/// @alternative stat 1 optional
 SEC("tracepoint/syscalls/sys_exit_newlstat")
 int newlstat_exit(struct trace_event_raw_sys_exit *ctx)
 {

@@ -21,13 +21,13 @@ OPERATORS = ("~=", "==", "!=", "<=", ">=", "<", ">")
 
 def version_of(tag: str) -> Version | None:
     """Read a tag as a version; None if it is none."""
-    from packaging.version import InvalidVersion, Version
+    from packaging.version import Version
 
     if "." not in tag or not tag.lower().removeprefix("v")[:1].isdigit():
         return None
     try:
         return Version(tag)
-    except InvalidVersion:
+    except ValueError:  # InvalidVersion is one; so is what int() makes of 5000 digits
         return None
 
 

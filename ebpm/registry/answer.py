@@ -21,6 +21,11 @@ _LONGEST_WARNING = 300  # characters
 _LEFT_OVER = 64 << 10  # bytes that are read for the sake of the connection
 
 
+def count_in(text: str) -> int | None:
+    """Read a count that a server wrote; None where it is none, or beyond any that is meant."""
+    return int(text) if re.fullmatch(r"[0-9]{1,18}", text) else None
+
+
 class Answer:
     """An answer whose body has not been read yet; it is read once, by one of the methods.
 
@@ -52,6 +57,11 @@ class Answer:
     def media_type(self) -> str:
         """Its Content-Type, without parameters."""
         return self.headers.get("Content-Type", "").partition(";")[0].strip()
+
+    @property
+    def length(self) -> int | None:
+        """Its Content-Length, in bytes; None where it has none."""
+        return count_in(self.headers.get("Content-Length", ""))
 
     @property
     def next_page(self) -> str | None:
@@ -99,8 +109,8 @@ class Answer:
 
     def close(self) -> None:
         """Give the connection up, or back for the next request if little is left to read."""
-        length = self.headers.get("Content-Length", "")
-        small = length.isdecimal() and int(length) <= _LEFT_OVER
+        length = self.length
+        small = length is not None and length <= _LEFT_OVER
         if small or self.response.request.method == "HEAD":
             try:
                 self._raw.read(_LEFT_OVER, decode_content=False)

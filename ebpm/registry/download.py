@@ -74,7 +74,7 @@ class Download:
             headers["Range"] = f"bytes={self._got}-"
         answer = self._answer = self._channel.call("GET", self._path, headers=headers)
         self._channel.expect(answer, (200, 206), BlobNotFound, f"@{self._descriptor.digest}")
-        match = re.match(r"bytes (\d+)-", answer.headers.get("Content-Range", ""))
+        match = re.match(r"bytes ([0-9]{1,18})-", answer.headers.get("Content-Range", ""))
         if answer.status == 206 and (not match or int(match[1]) != self._got):
             raise RegistryError(f"{self._channel} answers with another range than asked for")
         return answer

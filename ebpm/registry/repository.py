@@ -111,10 +111,10 @@ class Repository:
         """Ask how long a blob is, of which only the digest is known."""
         with self.channel.call("HEAD", f"blobs/{digest}") as answer:
             self.channel.expect(answer, (200,), BlobNotFound, f"@{digest}")
-            length = answer.headers.get("Content-Length", "")
-        if not length.isdecimal():
+            length = answer.length
+        if length is None:
             raise RegistryError(f"{self} does not say how long {digest} is")
-        return int(length)
+        return length
 
     def referrers(self, descriptor: Descriptor) -> list[Descriptor]:
         """List the manifests whose subject is this one."""

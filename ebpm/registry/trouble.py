@@ -5,6 +5,7 @@ from __future__ import annotations
 import email.utils
 import errno
 import random
+import re
 import socket
 import time
 from collections.abc import Iterator, Mapping
@@ -24,7 +25,7 @@ def pause(attempt: int) -> float:
 def retry_after(headers: Mapping[str, str]) -> float:
     """Read Retry-After: seconds or a date (RFC 9110 §10.2.3); 0 where there is none."""
     text = headers.get("Retry-After", "").strip()
-    if text.isdecimal():
+    if re.fullmatch(r"[0-9]{1,9}", text):
         return float(text)
     try:
         moment = email.utils.parsedate_to_datetime(text).timestamp()

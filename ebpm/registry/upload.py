@@ -21,7 +21,7 @@ from ebpm.errors import (
 from ebpm.oci.descriptor import Descriptor
 from ebpm.oci.store import Verified, verified
 from ebpm.registry.address import join, shown
-from ebpm.registry.answer import Answer
+from ebpm.registry.answer import Answer, count_in
 from ebpm.registry.channel import Channel
 from ebpm.registry.http import SizedBody
 from ebpm.registry.trouble import pause
@@ -156,8 +156,7 @@ class _Session:
     def __init__(self, channel: Channel, opened: Answer) -> None:
         self._channel = channel
         self._url = self._next(opened)
-        least = opened.headers.get("OCI-Chunk-Min-Length", "")
-        self.least = int(least) if least.isdecimal() else 0
+        self.least = count_in(opened.headers.get("OCI-Chunk-Min-Length", "")) or 0
         self._offset = 0
 
     def __enter__(self) -> Self:
@@ -248,5 +247,5 @@ class _Session:
 
 def _end(answer: Answer) -> int | None:
     """Read the last byte's number out of a Range header, ``0-41``."""
-    match = re.fullmatch(r"(?:bytes=)?0-(\d+)", answer.headers.get("Range", ""))
+    match = re.fullmatch(r"(?:bytes=)?0-([0-9]{1,18})", answer.headers.get("Range", ""))
     return int(match[1]) if match else None

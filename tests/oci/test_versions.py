@@ -21,7 +21,7 @@ def test_tags_with_a_dot_are_versions(tag: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "tag", ["1", "latest", "20240101", "x1.0", "1.0-x-y", ".1", "sha256-0.sig"]
+    "tag", ["1", "latest", "20240101", "x1.0", "1.0-x-y", ".1", "sha256-0.sig", "1." + "9" * 5000]
 )
 def test_other_tags_are_names(tag: str) -> None:
     assert version_of(tag) is None

@@ -20,6 +20,7 @@ from ebpm.errors import (
     RegistryUnreachable,
 )
 from ebpm.oci.digest import Digest
+from ebpm.registry.answer import count_in
 from ebpm.registry.http import Http, HttpSettings, SizedBody
 from ebpm.registry.trouble import retry_after
 from ebpm.testing.endpoints import RepositoryState, error_reply
@@ -132,6 +133,12 @@ def test_a_large_answer_that_nobody_wants_is_not_read(http: Http, server: Regist
     assert time.monotonic() - started < 1
 
 
+@pytest.mark.parametrize("text", ["", "x", "-1", "\u0663", "9" * 5000])
+def test_a_count_that_is_none_is_not_believed(text: str) -> None:
+    assert count_in(text) is None
+    assert count_in("9" * 18) == 10**18 - 1
+
+
 def test_several_threads_may_ask_at_once(http: Http, server: RegistryServer) -> None:
     seen: list[int] = []
 
@@ -233,7 +240,7 @@ def test_a_date_to_come_back_at_is_understood() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "soon", "-5", "1.88ms", "99999999999999999999 Feb", "\u0663x"]
+    "text", ["", "soon", "-5", "1.88ms", "99999999999999999999 Feb", "\u0663x", "9" * 5000]
 )
 def test_a_wait_that_nobody_understands_is_none(text: str) -> None:
     assert retry_after({"Retry-After": text}) == 0

@@ -22,8 +22,8 @@ _VALUE, _POINTERS, _WHOLE = range(3)
 def trim(kernel_btf: bytes, object_data: bytes) -> bytes:
     """Keep the types that an object's relocations ask for, members only where one is asked for.
 
-    Types are numbered anew, so an object that asks for their ids (:func:`asks_for_ids`) gets
-    other answers; what libbpf looks up itself (the targets of fentry and the like) is not kept.
+    Types are numbered anew, so an object that asks for their ids (TYPE_ID_TARGET) gets other
+    answers; what libbpf looks up itself (the targets of fentry and the like) is not kept.
 
     Args:
         kernel_btf: a kernel's, as in /sys/kernel/btf/vmlinux.
@@ -65,11 +65,6 @@ def _trim(kernel_btf: bytes, object_data: bytes) -> tuple[bytes, set[str]]:
             for candidate in alike:
                 kept.answer(local, one, candidate)
     return kept.write(), lacking
-
-
-def asks_for_ids(object_data: bytes) -> bool:
-    """Whether an object asks for the ids of the kernel's types, which trimming changes."""
-    return any(one.kind == core.TYPE_ID_TARGET for one in core.relocations(object_data)[1])
 
 
 def _name(btf: Btf, type_id: int) -> str:

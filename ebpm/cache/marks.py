@@ -18,21 +18,20 @@ class Marks:
     dead: list[Descriptor] = field(default_factory=list)
 
 
-def mark(source: Source, entries: Iterable[Descriptor], *, strict: bool = True) -> Marks:
+def mark(source: Source, entries: Iterable[Descriptor]) -> Marks:
     """Find what entries of a layout need.
 
     An entry without a name whose manifest has a subject lives as long as that does.
 
     Raises:
-        IntegrityError, InvalidManifest: a manifest is damaged, so nobody knows what it needs;
-            without ``strict`` it is taken to need nothing.
+        IntegrityError, InvalidManifest: a manifest is damaged, so nobody knows what it needs.
     """
     marks = Marks()
     waiting: list[tuple[Descriptor, str]] = []
     for one in entries:
         subject = None if one.ref_name else _subject(source, one)
         if subject is None:
-            reach(source, one, marks.live, strict=strict)
+            reach(source, one, marks.live, strict=True)
         else:
             waiting.append((one, subject))
     grown = True
@@ -40,7 +39,7 @@ def mark(source: Source, entries: Iterable[Descriptor], *, strict: bool = True) 
         ready = [one for one, subject in waiting if subject in marks.live]
         waiting = [(one, subject) for one, subject in waiting if subject not in marks.live]
         for one in ready:
-            reach(source, one, marks.live, strict=strict)
+            reach(source, one, marks.live, strict=True)
         grown = bool(ready)
     marks.dead = [one for one, _ in waiting]
     return marks
@@ -59,7 +58,12 @@ def _subject(source: Source, entry: Descriptor) -> str | None:
 def reach(
     source: Source, root: Descriptor, found: dict[str, int], *, strict: bool
 ) -> dict[str, int]:
-    """Add to ``found`` the digests of a manifest and of all that it refers to and that is here."""
+    """Add to ``found`` the digests of a manifest and of all that it refers to and that is here.
+
+    Raises:
+        IntegrityError, InvalidManifest: a manifest is damaged; unless ``strict``, it is taken to
+            need nothing.
+    """
     waiting = [root]
     while waiting:
         one = waiting.pop()

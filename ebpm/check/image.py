@@ -40,7 +40,7 @@ def find_btf(kernel: bytes) -> bytes:
     """Find the BTF in an unpacked kernel: the largest that lies there."""
     begin = struct.pack("<HBBI", MAGIC, 1, 0, HEADER_SIZE)
     found, at = b"", kernel.find(begin)
-    while at >= 0:
+    while 0 <= at <= len(kernel) - HEADER_SIZE:
         types_at, types, strings_at, strings = struct.unpack_from("<IIII", kernel, at + 8)
         size = HEADER_SIZE + types + strings
         if types_at == 0 and strings_at == types and len(found) < size <= len(kernel) - at:
@@ -75,12 +75,14 @@ def _from_tar(data: bytes) -> bytes:
 
 def _payload(image: bytes) -> bytes:
     """Unpack the kernel in a bzImage. Source: Documentation/arch/x86/boot.rst."""
+    if len(image) < 0x250:
+        raise InvalidBtf("the kernel's image is cut off")
     offset, length = struct.unpack_from("<II", image, 0x248)
     start = (image[0x1F1] + 1) * 512 + offset
     packed = image[start : start + length - 4]  # the last word is the size of what is packed
     try:
         if packed.startswith(_XZ):
-            return lzma.decompress(packed)
+            return lzma.LZMADecompressor().decompress(packed, _LIMIT)
         if packed.startswith(_ZSTD):
             command = ("zstd", "-dcq")
             done = subprocess.run(command, input=packed, capture_output=True, check=True)

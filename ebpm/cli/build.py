@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from ebpm.api import Workspace, host_platform
-from ebpm.cli.report import report, warn
+from ebpm.cli.report import report, tell, warn
 from ebpm.cli.view import show_json, size_text
 from ebpm.errors import EbpmError, UsageError
 from ebpm.files import write_whole
@@ -88,7 +88,7 @@ def build(
         version=version,
     )
     if made.warnings:
-        click.echo(made.warnings, nl=False, err=True)
+        tell(made.warnings.rstrip("\n"))
     folder = output or (source if source.is_dir() else source.parent)
     package = _with_types(made.package, btfgen) if btfgen else made.package
     written = write_files(package, folder, form)

@@ -11,7 +11,7 @@ import click
 
 from ebpm import lockfile
 from ebpm.cache.archive import Archive
-from ebpm.cli.report import write
+from ebpm.cli.report import tell, write
 from ebpm.cli.view import ProgressBar, show_json, size_text
 from ebpm.cli.workspace import open_workspace
 from ebpm.errors import EbpmError, InvalidConfig
@@ -209,8 +209,7 @@ def serve(place: str | None, listen: str) -> None:
     if not host or not port.isdecimal():
         raise click.UsageError(f"--listen {listen}: write HOST:PORT")
     context = click.get_current_context().find_root()
-    log = (lambda line: write(escape(line))) if context.obj else None
-    server = MirrorServer(source, host.strip("[]"), int(port), log)
+    server = MirrorServer(source, host.strip("[]"), int(port), tell if context.obj else None)
     signal.signal(signal.SIGTERM, _stop)
     try:
         click.echo(f"serving on {server.address}; Ctrl-C ends it")

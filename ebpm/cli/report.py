@@ -15,7 +15,7 @@ def report(error: EbpmError) -> int:
     """Print an error with its hint; give the exit status."""
     lines = [f"{_paint(_RED, f'error[{error.code}]')}: {_safe(error.message)}"]
     if error.detail:
-        lines.append(error.detail)
+        lines.append(_safe(error.detail))
     lines.append(f"{_paint(_CYAN, 'hint')}: {_safe(error.hint)}")
     write("\n".join(lines))
     return error.status
@@ -38,6 +38,11 @@ def warn(text: str) -> None:
     write(f"{_paint(_YELLOW, 'warning')}: {_safe(text)}")
 
 
+def tell(text: str) -> None:
+    """Print lines of somebody else: of a compiler, of libbpf, of a client's request."""
+    write(_safe(text))
+
+
 def note(text: str) -> None:
     """Print something that only a person at a terminal wants to know."""
     if _terminal():
@@ -53,8 +58,8 @@ def write(text: str) -> None:
 
 
 def _safe(text: str) -> str:
-    """Keep line ends, and escape what could play with the terminal."""
-    return "\n".join(escape(line) for line in text.split("\n"))
+    """Keep line ends and tabs, and escape what could play with the terminal."""
+    return "\n".join("\t".join(map(escape, line.split("\t"))) for line in text.split("\n"))
 
 
 def _paint(colour: str, text: str) -> str:

@@ -8,7 +8,7 @@ import time
 from ebpm import kept
 from ebpm.btf import layout as kinds
 from ebpm.cli.options import RUN_OPTIONS, parse
-from ebpm.cli.report import interrupted, note, refused, report, warn, write
+from ebpm.cli.report import interrupted, note, refused, report, tell, warn
 from ebpm.cli.signals import SignalWatch, Stalled
 from ebpm.cli.sinks import Outlet, open_output
 from ebpm.config import Config
@@ -152,7 +152,7 @@ class _Run:
         try:
             if command:
                 child, sink = self._child(command, values, sink)
-            show = write if verbose else None
+            show = tell if verbose else None
             given = self.btf is not None
             types = None if given else kept.types_for(self.config, self.plan, self.data)
             with Session(

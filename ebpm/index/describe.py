@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from ebpm.errors import InvalidToolFile
@@ -102,12 +101,3 @@ def _reports(package: Package) -> list[dict[str, Any]]:
         }
         for export in package.exports
     ]
-
-
-_CONSOLE = re.compile(r"^```console\n(.*?)^```", re.DOTALL | re.MULTILINE)
-
-
-def example_of(readme: str) -> str:
-    """Take the first console block out of a README: what the tool prints; "" if it has none."""
-    found = _CONSOLE.search(readme)
-    return found[1].rstrip("\n") if found else ""

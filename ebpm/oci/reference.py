@@ -7,7 +7,7 @@ brackets. Pure parsing: nothing is looked up, and no registry is assumed.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Self
 
 from ebpm.errors import InvalidDigest, InvalidReference
@@ -77,10 +77,6 @@ class Reference:
         """Write it in full, with its tag."""
         tag = f":{self.tag}" if self.tag else ""
         return f"{self.name}{tag}" + (f"@{self.digest}" if self.digest else "")
-
-    def with_digest(self, digest: Digest) -> Self:
-        """Pin it."""
-        return replace(self, digest=digest)
 
 
 def _digest(text: str, whole: str) -> Digest:

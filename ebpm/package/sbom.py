@@ -12,7 +12,6 @@ from typing import Any
 
 from ebpm.package.model import Package
 
-MEDIA_TYPE = "application/spdx+json"
 _NONE, _NO = "NOASSERTION", re.compile(r"[^A-Za-z0-9.-]")
 
 

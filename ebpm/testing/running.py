@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -46,17 +47,22 @@ def run_beside(
     with tempfile.NamedTemporaryFile(suffix=".jsonl") as output:  # the command prints what it likes
         words = [word for hook in attach for word in ("--attach", hook)]
         run = [sys.executable, "-m", "ebpm", "run", "--json", "-o", output.name, *words, target]
-        done = subprocess.run(
+        process = subprocess.Popen(
             [*(_NAMESPACE if network else ()), *run, *options, "--", *command],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
             errors="replace",
-            timeout=timeout,
-            check=False,
+            start_new_session=True,
         )
-        return Done(output.read().decode("utf-8", "replace"), done.stderr, done.returncode)
+        try:
+            _, errors = process.communicate(timeout=timeout)
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)  # the command as well, which is ebpm's child
+            process.communicate()
+            raise
+        return Done(output.read().decode("utf-8", "replace"), errors, process.returncode)
 
 
 def run_around(target: str, act: Callable[[], object], options: Sequence[str] = ()) -> Done:

@@ -17,7 +17,7 @@ from ebpm.btf import types as t
 from ebpm.btf.core import candidates, essential, relocations
 from ebpm.btf.elf import read_elf
 from ebpm.btf.parse import Btf, read
-from ebpm.btf.trim import asks_for_ids, trim
+from ebpm.btf.trim import trim
 from ebpm.errors import EbpmError, InvalidBtf, InvalidObject
 from ebpm.runtime.libbpf.binding import BpfObject, Libbpf
 from tests import sources
@@ -212,14 +212,6 @@ def test_a_question_for_the_type_keeps_what_it_points_to_by_name() -> None:
     task = btf[btf.find(t.KIND_STRUCT, "task") or 0]
     assert isinstance(task, t.Struct)
     assert not task.members  # known by its name
-
-
-def test_ids_are_asked_for_by_one_kind_of_relocation() -> None:
-    local = Types()
-    task = local.struct("task", 4)
-    assert asks_for_ids(asking(local, (EXISTS, task, "0"), (TARGET_ID, task, "0")))
-    assert not asks_for_ids(asking(local, (EXISTS, task, "0")))
-    assert not asks_for_ids(elf())
 
 
 def test_a_big_endian_kernel_is_trimmed_in_its_own_order() -> None:

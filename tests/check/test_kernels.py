@@ -54,7 +54,12 @@ def test_btf_is_taken_out_of_what_holds_it(data: bytes) -> None:
     assert take_btf(data) == BTF
 
 
-@pytest.mark.parametrize("data", [b"", b"nothing", image(b"no types"), tar(), tar(BTF, BTF)])
+CUT_OFF = [bytes(0x202) + b"HdrS", b"\0" + BTF[:8], image(BTF)[:-40]]
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"nothing", image(b"no types"), tar(), tar(BTF, BTF), *CUT_OFF]
+)
 def test_what_holds_none_is_refused(data: bytes) -> None:
     with pytest.raises(InvalidBtf):
         take_btf(data)

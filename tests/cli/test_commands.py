@@ -15,7 +15,9 @@ import click
 import pytest
 
 from ebpm.cli.commands import COMMANDS, app
+from ebpm.cli.report import report, tell
 from ebpm.cli.view import size_text
+from ebpm.errors import BuildFailed
 from tests.conftest import ROOT, Ebpm
 
 Tools = Callable[[str], Path]
@@ -60,6 +62,15 @@ def test_a_full_disk_is_an_error_without_a_traceback(
 def test_a_folder_that_cannot_be_made_is_an_error_without_a_traceback(ebpm: Ebpm) -> None:
     done = ebpm.run("build", SOURCE, "-o", "/dev/null/x", check=1)
     assert "error[output-failed]: cannot write /dev/null/x/sigsnoop.bpf.o: Not a dir" in done.stderr
+
+
+def test_what_a_compiler_or_the_kernel_says_does_not_play_with_the_terminal(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    report(BuildFailed("one", detail="a\tb\x1b[2J\nc"))
+    tell("lib\x1b[1m")
+    assert "a\tb\\x1b[2J\nc\n" in (said := capfd.readouterr().err)
+    assert "lib\\x1b[1m" in said
 
 
 _SLOW = """#!/bin/sh

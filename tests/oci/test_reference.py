@@ -121,11 +121,6 @@ def test_the_digest_is_asked_for_where_there_is_one() -> None:
     assert Reference.parse("ghcr.io/x").target == "latest"
 
 
-def test_a_reference_can_be_pinned() -> None:
-    pinned = Reference.parse("ghcr.io/x:1").with_digest(Digest.parse(DIGEST))
-    assert str(pinned) == f"ghcr.io/x:1@{DIGEST}"
-
-
 @pytest.mark.parametrize(
     ("first", "host"),
     [("localhost", True), ("a.b", True), ("a:1", True), ("tools", False), ("localhosts", False)],

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 
@@ -16,6 +19,7 @@ import yaml
 from ebpm import scaffold
 from ebpm.errors import UsageError
 from ebpm.index.toolfile import read_tool_file
+from ebpm.testing.running import run_beside
 from tests.conftest import ROOT, Ebpm
 
 INSTALLED = any(one.name == "ebpm" for one in metadata.entry_points(group="pytest11"))
@@ -111,18 +115,40 @@ def test_a_function_can_be_the_trigger(suite: Path) -> None:
     assert "1 passed" in done.stdout, done.stdout
 
 
+MISTAKES = {  # a call, and what is said of it
+    "run_tool('broken.bpf.c', ['true'])": "cannot compile broken.bpf.c",
+    "run_tool('absent.bpf.c', ['true'])": "absent.bpf.c is not in",
+    "run_tool('sigsnoop', print, network=True)": "for triggers that are commands",
+    "run_tool('sigsnoop', ['true'], options=['--nothing'])": "--nothing",
+}
+
+
 @pytest.mark.needs("compiler")
-@pytest.mark.parametrize(
-    ("call", "said"),
-    [
-        ("run_tool('broken.bpf.c', ['true'])", "cannot compile broken.bpf.c"),
-        ("run_tool('absent.bpf.c', ['true'])", "absent.bpf.c is not in"),
-        ("run_tool('sigsnoop', print, network=True)", "for triggers that are commands"),
-        ("run_tool('sigsnoop', ['true'], options=['--nothing'])", "--nothing"),
-    ],
-)
-def test_a_mistake_fails_and_is_named(suite: Path, call: str, said: str) -> None:
-    (suite / "test_it.py").write_text(f"def test_it(run_tool):\n    {call}\n")
+def test_mistakes_fail_and_are_named(suite: Path) -> None:
+    """In one run of pytest: to start one takes longer than all of them."""
+    tests = [f"def test_{at}(run_tool):\n    {call}\n" for at, call in enumerate(MISTAKES)]
+    (suite / "test_it.py").write_text("\n\n".join(tests))
     done = run_pytest(suite)
-    assert "1 failed" in done.stdout
-    assert said in done.stdout
+    assert f"{len(MISTAKES)} failed" in done.stdout
+    reports = re.split(r"^_+ test_\d _+$", done.stdout, flags=re.MULTILINE)[1:]
+    for report, said in zip(reports, MISTAKES.values(), strict=True):
+        assert said in report
+
+
+@pytest.mark.needs("compiler", "bpf")
+def test_a_run_that_is_given_up_ends_with_its_command(
+    tools: Callable[[str], Path], work: Path
+) -> None:
+    command = ["sh", "-c", f"echo $$ > pid; kill -INT {os.getpid()}; exec sleep 60"]
+    with pytest.raises(KeyboardInterrupt):
+        run_beside(str(tools("sigsnoop") / "package.json"), command)
+    pid = (work / "pid").read_text().strip()
+    while not _has_ended(pid):
+        time.sleep(0.01)
+
+
+def _has_ended(pid: str) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return True

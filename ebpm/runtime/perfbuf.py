@@ -18,7 +18,7 @@ import struct
 
 from ebpm.event import Batch
 from ebpm.runtime.libbpf.syscalls import open_bpf_output, write_into
-from ebpm.runtime.rings import BATCH_LIMIT, count_alike, fence
+from ebpm.runtime.rings import batch_limit, count_alike, fence
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -163,7 +163,8 @@ class _Ring:
         """
         if length % 8:
             return 1
-        return count_alike(self._words, at >> 3, length >> 3, min(most, BATCH_LIMIT))
+        most = min(most, batch_limit(self._size, length))
+        return count_alike(self._words, at >> 3, length >> 3, most)
 
     @property
     def waiting(self) -> float:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import mmap
 
 from ebpm.event import Batch
-from ebpm.runtime.rings import BATCH_LIMIT, count_alike, fence
+from ebpm.runtime.rings import batch_limit, count_alike, fence
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class RingBuffer:
                 continue
             self._largest = max(self._largest, stride)
             # Committed ones of one size; of the data mapped twice, none is looked at twice.
-            most = min((end - position) // stride, BATCH_LIMIT, (self.size - 1) // stride)
+            most = min((end - position) // stride, batch_limit(self.size, stride))
             count = count_alike(self._words, at >> 2, stride >> 2, most)
             fence()
             yield Batch(self.source, self._data, at + _HEADER, size, stride, count)

@@ -8,8 +8,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-BATCH_LIMIT = 4096
-"""Records in a batch: bounds the memory of whoever turns one into text."""
+_BATCH_LIMIT = 4096  # records: bounds the memory of whoever turns a batch into text
+_PARTS, _FEW = 4, 64
 _STRONGLY_ORDERED = ("x86_64", "i686", "s390x")
 
 
@@ -40,6 +40,19 @@ loaded before a ring's header, or stored after its data, may be seen in another 
 taking a lock orders them (a store-release followed by a load-acquire, in CPython's PyThread locks),
 at 0.1 µs a batch.
 """
+
+
+def batch_limit(size: int, stride: int) -> int:
+    """Tell how many records a batch may have.
+
+    A quarter of their ring, so that the kernel gets room while they are written; but not so few
+    that a batch costs more than its records, and no more than a ring holds.
+
+    Args:
+        size: of the ring, in bytes.
+        stride: bytes of it that a record takes.
+    """
+    return min(max(size // _PARTS // stride, _FEW), _BATCH_LIMIT, (size - 1) // stride)
 
 
 def count_alike(words: memoryview, first: int, step: int, most: int) -> int:

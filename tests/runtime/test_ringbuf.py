@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from ebpm.event import Source
 from ebpm.runtime.ringbuf import RingBuffer
+from ebpm.runtime.rings import batch_limit
 
 BUSY, DISCARD = 1 << 31, 1 << 30
 SIZE = 4096
@@ -74,6 +75,21 @@ def test_records_of_one_size_come_in_one_batch(ring: FakeRing) -> None:
     (batch,) = [(batch.count, batch.size, batch.stride) for batch in ring.reader.read()]
     assert batch == (5, 4, 16)
     assert ring.consumer == ring.producer
+
+
+def test_a_full_ring_is_emptied_by_quarters(ring: FakeRing) -> None:
+    for number in range(SIZE // 16):
+        ring.put(struct.pack("=I", number))
+    free = [(batch.count, ring.producer - ring.consumer) for batch in ring.reader.read()]
+    assert free == [(64, SIZE), (64, SIZE - 1024), (64, SIZE - 2048), (64, SIZE - 3072)]
+
+
+@pytest.mark.parametrize(
+    ("size", "stride", "records"),
+    [(1 << 20, 312, 840), (1 << 24, 16, 4096), (4096, 56, 64), (4096, 2048, 1), (4096, 4096, 0)],
+)
+def test_a_batch_is_a_part_of_its_ring(size: int, stride: int, records: int) -> None:
+    assert batch_limit(size, stride) == records
 
 
 def test_records_of_mixed_sizes_come_in_their_order(ring: FakeRing) -> None:

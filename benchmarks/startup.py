@@ -27,12 +27,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks import figures
 from benchmarks.figures import ROOT, Table, finish, machine, median, place
 
-MARK = b"/nonexistent/ebpm-startup"
+MARK = b"/nonexistent/ebpm"
 OPENER = """
 import os, time
 while True:
     try:
-        os.open("/nonexistent/ebpm-startup", 0)
+        os.open("/nonexistent/ebpm", 0)
     except OSError:
         time.sleep(0.0001)
 """

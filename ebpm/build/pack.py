@@ -230,9 +230,12 @@ def _annotated(package: Package, notes: Annotations, place: str) -> Package:
             members=notes.members,
             documentation=notes.documentation,
         )
+        variables = [variable.name for _, variable in package.variables]
+        for one in package.maps:
+            when_of(f"map {one.name}", one.extra.get("when"), variables)
         for program in package.programs:
             alternative_of(program)
-            when_of(program, [variable.name for _, variable in package.variables])
+            when_of(f"program {program.name}", program.extra.get("when"), variables)
     except InvalidPackage as error:
         raise InvalidAnnotation(error.message, hint=error.hint) from None
     programs = tuple(

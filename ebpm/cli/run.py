@@ -144,6 +144,7 @@ class _Run:
     def run(self, values: dict[str, Json], command: list[str], *, verbose: bool) -> int:
         """Load, attach, print until the end; everything is detached when this returns."""
         child = None
+        self.plan.sources = self.plan.sources_for(values)
         colour = self.config.colour and self.stream.is_terminal()
         pure = self.config.pure
         outlet = Outlet(self.options, self.plan, self.stream, colour=colour, pure=pure)

@@ -9,10 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ebpm.errors import InvalidPackage, InvalidParameter
 from ebpm.package.model import ProgramSpec
+
+if TYPE_CHECKING:
+    from ebpm.plainjson import Json
 
 AUTO, TC, XDP = "auto", "tc", "xdp"
 UPROBE, USDT, PERF_EVENT, LSM = "uprobe", "usdt", "perf_event", "lsm"
@@ -249,22 +252,28 @@ def alternative_of(program: ProgramSpec) -> tuple[str, int] | tuple[str, int, st
     return (group, rank, "optional") if optional else (group, rank)
 
 
-def when_of(program: ProgramSpec, variables: Collection[str]) -> str | None:
-    """Read which variable a program waits for: it is loaded where that is not zero (``@when``).
+def when_of(what: str, said: Json, variables: Collection[str]) -> list[str]:
+    """Read which variables a program or a map waits for (``@when``): one of them must not be zero.
+
+    Args:
+        what: "program NAME" or "map NAME", for errors.
+        said: the key's value, names with spaces between them; None where it is absent.
+        variables: those there are.
 
     Raises:
         InvalidPackage: there is no such variable.
     """
-    name = program.extra.get("when")
-    if name is None or (isinstance(name, str) and name in variables):
-        return name
-    from difflib import get_close_matches
+    names = [] if said is None else str(said).split() or [""]
+    for name in names:
+        if name not in variables:
+            from difflib import get_close_matches
 
-    near = get_close_matches(str(name), variables, 1)
-    raise InvalidPackage(
-        f"program {program.name}: when {name!r}, and there is no such variable",
-        hint=f"did you mean {near[0]}?" if near else "write it as @when VARIABLE",
-    )
+            near = get_close_matches(name, variables, 1)
+            raise InvalidPackage(
+                f"{what}: when {said!r}, and there is no such variable",
+                hint=f"did you mean {near[0]}?" if near else "write it as @when VARIABLE",
+            )
+    return names
 
 
 def _field(program: ProgramSpec, fields: Mapping[str, Any], key: str, default: int) -> int:

@@ -12,7 +12,7 @@ from ebpm.plainjson import dumps, loads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
     from ebpm.plainjson import Json
@@ -71,7 +71,7 @@ class ProgramPlan:
         origin: str | None = None,
         retype: tuple[int | None, int, int, str | None] | None = None,
         alternative: Sequence[Any] | None = None,
-        when: str | None = None,
+        when: Sequence[str] = (),
     ) -> None:
         self.name = name
         self.section = section  # where it goes
@@ -80,7 +80,7 @@ class ProgramPlan:
         self.options = options
         self.retype = retype  # type, attach type, flags, target
         self.alternative = alternative  # group (text), rank (1 is tried first), perhaps "optional"
-        self.when = when  # the variable without which it is not loaded
+        self.when = when  # variables, one of which must not be zero; else it is not loaded
 
 
 class SamplePlan:
@@ -112,7 +112,7 @@ class StackPlan:
 class SourcePlan:
     """A map that reports events or is read, and the layout of a record; None if nobody knows it."""
 
-    __slots__ = ("form", "kind", "layout", "map", "name", "sample", "stack", "unknown")
+    __slots__ = ("form", "kind", "layout", "map", "name", "sample", "stack", "unknown", "when")
 
     def __init__(
         self,
@@ -125,6 +125,7 @@ class SourcePlan:
         sample: SamplePlan | None = None,
         stack: StackPlan | None = None,
         unknown: str | None = None,
+        when: Sequence[str] = (),
     ) -> None:
         self.map = map
         self.kind = kind  # RINGBUF, PERF_EVENT_ARRAY or SAMPLED
@@ -134,6 +135,7 @@ class SourcePlan:
         self.sample = sample
         self.stack = stack
         self.unknown = unknown  # why there is no layout
+        self.when = when  # variables, one of which must be given; else nothing is read
 
 
 class MapPlan:
@@ -239,6 +241,13 @@ class Plan:
         self.usdt_spec_size = usdt_spec_size  # bytes, as the object has it; 0 without USDT
         self.arguments = list(arguments)  # options that are the run's: "sort" and "rows"
         self.trims = trims  # whether a part of the kernel's BTF is all that libbpf needs of it
+
+    def sources_for(self, values: Mapping[str, Json]) -> list[SourcePlan]:
+        """List the sources but for those that wait for an option (``@when``) that is not given."""
+        given = {one.name for one in self.variables if values.get(one.name, one.default)}
+        return [
+            one for one in self.sources if not one.when or any(name in given for name in one.when)
+        ]
 
     def dump(self) -> str:
         """Write the plan as JSON."""

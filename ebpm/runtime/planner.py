@@ -187,7 +187,11 @@ def _program(program: ProgramSpec, facts: ObjectFacts) -> ProgramPlan:
         options=dict(hook.options),
         origin=origins[program.name],
         alternative=list(alternative) if alternative else None,
-        when=when_of(program, [fact.name for fact in facts.variables]),
+        when=when_of(
+            f"program {program.name}",
+            program.extra.get("when"),
+            [fact.name for fact in facts.variables],
+        ),
     )
     try:
         move(plan, hook)

@@ -49,13 +49,15 @@ class Choice:
 
     def look(self, bpf: BpfObject) -> None:
         """See which variables are zero that programs wait for; once they are set."""
-        places = {one.name: one for one in self._plan.variables}
-        for one in self._plan.programs:
-            place = places.get(one.when or "")
-            section = bpf.map(place.section) if place else None
+        waiting = [one for one in self._plan.programs if one.when]
+        names = {name for one in waiting for name in one.when}
+        zero = set()
+        for place in [one for one in self._plan.variables if one.name in names]:
+            section = bpf.map(place.section)
             memory = section.initial_value() if section else None
-            if place and memory and not any(memory.read(place.offset, place.layout.size)):
-                self._off.add(one.name)
+            if memory and not any(memory.read(place.offset, place.layout.size)):
+                zero.add(place.name)
+        self._off = {one.name for one in waiting if zero.issuperset(one.when)}
 
     def next(self, error: EbpmError) -> bool:
         """Give up the rank of the program that an error is about; False if that was the last.

@@ -83,6 +83,7 @@ class Session:
         btf: str | None = None,
     ) -> None:
         self.plan = plan
+        self._reported = plan.sources_for(values or {})
         self.sources: list[Source] = []
         self.log = Log(show_log)
         self._readers: list[RingBuffer | PerfBuffer] = []
@@ -160,7 +161,7 @@ class Session:
             self.log.note(f"ebpm: of {group!r} is taken: {program} ({section})")
 
     def _open_readers(self) -> None:
-        for one in self.plan.sources:
+        for one in self._reported:
             if one.kind == SAMPLED:
                 continue
             buffer = self._map(one.map)
@@ -179,7 +180,7 @@ class Session:
 
     def _open_samplers(self) -> None:
         now = time.monotonic()
-        for one in self.plan.sources:
+        for one in self._reported:
             if one.kind == SAMPLED:
                 from ebpm.runtime.sampler import Sampler
 

@@ -13,6 +13,7 @@ from ebpm.errors import InvalidBtf, InvalidPackage
 from ebpm.event import ENTRIES, LINEAR, LOG2
 from ebpm.package.describe import MapFact, ObjectFacts
 from ebpm.package.exports import BUFFERS, export_layout, export_type, guessed_type, with_widths
+from ebpm.package.hook import when_of
 from ebpm.package.model import ExportType, MapSpec, Package
 from ebpm.runtime.order import Order
 from ebpm.runtime.plan import SAMPLED, SamplePlan, SourcePlan, VariablePlan
@@ -55,15 +56,19 @@ def make_sources(package: Package, facts: ObjectFacts) -> list[SourcePlan]:
             raise InvalidPackage(
                 f"map {one.name!r} is to be sampled, and the object has no map of that name"
             )
-    found = []
+    found: list[SourcePlan] = []
+    variables = [fact.name for fact in facts.variables]
     for fact in facts.maps:
         spec = specs.get(fact.name)
+        before = len(found)
         if package.multiple_exports and _silent(package, fact, spec):
             continue
         if fact.type in BUFFERS:
             found.append(_buffer(package, facts, fact, spec))
         elif spec is not None and spec.sample is not None:
             found.append(_sampled(package, facts, fact, spec))
+        if spec is not None and len(found) > before:
+            found[-1].when = when_of(f"map {spec.name}", spec.extra.get("when"), variables)
     return found
 
 

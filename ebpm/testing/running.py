@@ -81,6 +81,7 @@ def run_around(target: str, act: Callable[[], object], options: Sequence[str] = 
     workspace = Workspace()
     plan, data, btf = workspace.prepare(parse_target(target))
     values = parse_arguments(plan, list(options)).values
+    plan.sources = plan.sources_for(values)
     with tempfile.TemporaryFile() as output:
         sink = JsonLines(Stream(output.fileno()), named=len(plan.sources) > 1)
         with Session(plan, data, values, libbpf=workspace.config.libbpf, btf=btf) as session:

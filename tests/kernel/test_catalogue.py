@@ -401,7 +401,8 @@ def test_tcpconnect_and_tcpaccept_tell_both_ends(run: Catalogue) -> None:
 def test_tcpconnect_counts_by_addresses_and_port(run: Catalogue) -> None:
     again = "socket.create_connection(server.getsockname()[:2]).close()\n"
     twice = f"{TALK}{again}"
-    found = {one["key"]["daddr"]: one for one in run.python("tcpconnect", twice, "-c")}
+    lines = run.python("tcpconnect", twice, "-c")
+    found = {one["fields"]["key"]["daddr"]: one["fields"] for one in lines}
     assert {name: one["value"]["count"] for name, one in found.items()} == {
         "127.0.0.1": 1,
         "::1": 2,
@@ -454,8 +455,7 @@ def test_tcprtt_counts_round_trips(run: Catalogue) -> None:
     (["-a", "2001:db8::1"], None),
 ])  # fmt: skip
 def test_tcprtt_by_addresses(run: Catalogue, words: list[str], key: dict[str, str] | None) -> None:
-    talk = later(f"{sys.executable} -I -S -c '{TALK}'", 0.4)
-    found = [one["key"] for one in run.watch("tcprtt", 1, *words, meanwhile=talk)]
+    found = [one["key"] for one in run.python("tcprtt", TALK, *words)]
     assert key in found if key else found == []
 
 

@@ -32,7 +32,8 @@ struct {
 	__uint(max_entries, 512 * 1024);
 } events SEC(".maps");
 
-/// @sample {"interval": 86400000}
+/// @sample {"interval": 86400000, "sort": "count"}
+/// @when count
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 10240);

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from ebpm.plainjson import Json
 
-FORMAT = 7
+FORMAT = 8
 """Of the kept form; another number means that the plan is made again."""
 
 RINGBUF, PERF_EVENT_ARRAY, SAMPLED = "ringbuf", "perf_event_array", "sampled"

@@ -168,6 +168,7 @@ class _Run:
                 per_cpu=bool(self.options["per_cpu"]),
                 sort=sort,
                 rows=rows,
+                look=outlet.look,
                 types=types,
             ) as session:
                 gc.freeze()  # what a run begins with stays to its end: not to be looked through

@@ -8,6 +8,7 @@ from ebpm.runtime.plan import PERF_EVENT_ARRAY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
     from typing import Any
 
     from ebpm.event import Batch
@@ -121,6 +122,11 @@ class Outlet:
     def order(self) -> tuple[str | None, int | None]:
         """How the session is to sort and limit the rows of sampled maps: what is folded, not."""
         return self._order if self._folded is None else ("", 0)
+
+    @property
+    def look(self) -> Callable[[Collection[int]], None] | None:
+        """Who learns where the code of processes lies, before their stacks are read."""
+        return None if self._symbols is None else self._symbols.look
 
     def write(self, batch: Batch) -> None:
         """Take the records of a batch."""

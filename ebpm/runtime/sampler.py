@@ -77,6 +77,7 @@ class Sampler:
         self._value_at, self._cpu_at = places["value"], places.get("cpu", 0)
         self._size = layout.size
         self._apart = apart
+        self._pids = _pid_column(plan.layout, stack) if stack else None
         self._add = _adder(value, self._entries.each, self._entries.value_size)
 
     def wait(self, now: float) -> float:
@@ -91,6 +92,19 @@ class Sampler:
         if self._next <= now:
             self._next = now + self._interval
         return True
+
+    def processes(self) -> set[int]:
+        """Tell whose stacks lie in the map, by its keys; nothing is taken out."""
+        if self._pids is None:
+            return set()
+        found: set[int] = set()
+        try:
+            for count, keys, _ in self._entries.read():
+                whole = memoryview(keys)[: count * self._pids.size]
+                found.update(pid for (pid,) in self._pids.iter_unpack(whole))
+        except LibbpfError:
+            pass  # the next reading says what is wrong
+        return found
 
     def read(self) -> Iterator[Batch]:
         """Read all entries now. A batch is valid until the next is asked for.
@@ -152,6 +166,17 @@ class Sampler:
                 records[start : start + length] = values[at : at + length]
                 place += size
         return records
+
+
+def _pid_column(layout: Layout, stack: StackFields) -> struct.Struct | None:
+    """Give what takes the process out of a key; None where it is not in there."""
+    key = layout.members[0].layout
+    for one in key.members if layout.members[0].name == "key" else ():
+        if one.name == stack.names.get("pid") and not one.bits and one.layout.size in _CODES:
+            before = one.bit_offset // 8
+            after = key.size - before - one.layout.size
+            return struct.Struct(f"={before}x{_CODES[one.layout.size]}{after}x")
+    return None
 
 
 def _order(layout: Layout, sort: str, rows: int) -> Order:

@@ -28,13 +28,14 @@ from ebpm.runtime.ringbuf import RingBuffer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
     from typing import Any
 
     from ebpm.event import Batch, Event, StackFields
     from ebpm.plainjson import Json
     from ebpm.runtime.attach import Attachment
     from ebpm.runtime.libbpf.binding import BpfObject, Map
+    from ebpm.runtime.look import Look
     from ebpm.runtime.plan import Plan, SourcePlan
     from ebpm.runtime.printk import PrintkReader
     from ebpm.runtime.sampler import Sampler
@@ -59,6 +60,7 @@ class Session:
         sort: columns that the sampled tables are sorted by (:mod:`ebpm.runtime.order`); None for
             the tool's own.
         rows: how many rows of each reading are reported, 0 for all; None for the tool's own.
+        look: told now and then the processes whose stacks wait in sampled maps to be named.
         types: those of the running kernel that the object needs; if they do not do, all are taken.
         btf: path of types to relocate against, instead of the running kernel's.
 
@@ -79,6 +81,7 @@ class Session:
         per_cpu: bool = False,
         sort: str | None = None,
         rows: int | None = None,
+        look: Callable[[Collection[int]], None] | None = None,
         types: bytes | None = None,
         btf: str | None = None,
     ) -> None:
@@ -98,6 +101,8 @@ class Session:
         self._perf: list[PerfBuffer] = []
         self._perf_busy_until = 0.0  # they wake nobody before their watermark until then
         self._readings: dict[str, Any] = {"interval": interval, "per_cpu": per_cpu, "rows": rows}
+        self._told = look
+        self._looks: list[Look] = []
         self._sorts: dict[str, str] = {}
         if sort is not None or rows is not None:
             from ebpm.runtime.order import chosen_sort
@@ -184,16 +189,16 @@ class Session:
             if one.kind == SAMPLED:
                 from ebpm.runtime.sampler import Sampler
 
-                sampler = Sampler(
-                    self._map(one.map),
-                    one,
-                    now,
-                    stack=self._stack(one),
-                    sort=self._sorts.get(one.name),
-                    **self._readings,
-                )
+                stack, sort = self._stack(one), self._sorts.get(one.name)
+                place = self._map(one.map)
+                sampler = Sampler(place, one, now, stack=stack, sort=sort, **self._readings)
                 self._samplers.append(sampler)
                 self.sources.append(sampler.source)
+        named = [one for one in self._samplers if one.source.stack]
+        if self._told is not None and named:
+            from ebpm.runtime.look import Look
+
+            self._looks = [Look(named, self._told, now)]
 
     def _open_printk(self) -> None:
         """Open the only output of a tool that reports by bpf_printk alone."""
@@ -270,6 +275,8 @@ class Session:
         """Read the sampled maps whose time has come, and what was printed."""
         if self._printk is not None:
             yield from self._printk.read()
+        for look in self._looks:
+            look.due(time.monotonic())
         for sampler in self._samplers:
             if sampler.due(time.monotonic()):
                 yield from sampler.read()
@@ -289,7 +296,8 @@ class Session:
                 waits.append(_PERF_INTERVAL)
         if pause and all(reader.waiting < _ENOUGH for reader in self._readers):
             time.sleep(pause)
-        waits += [sampler.wait(now) for sampler in self._samplers]
+        waits += [one.wait(now) for one in self._samplers]
+        waits += [one.wait(now) for one in self._looks]
         return 0.0 if pause else min(waits, default=None)
 
     def __iter__(self) -> Iterator[Event]:

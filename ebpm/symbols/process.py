@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     FileKey: TypeAlias = tuple[int, int, int, int]
 
 VDSO = "[vdso]"
-_PROCESSES, _FILES = 256, 64  # kept
+_PROCESSES, _FILES = 1024, 64  # kept
 _FRAMES = 4096  # kept of each process
 _REREAD, _OLD = 0.1, 10.0  # seconds: mappings are read again at most so often, at least so often
 _MAPPING_LIMIT = 1 << 20  # bytes of a vdso
@@ -76,6 +76,7 @@ class Process:
         self.files: dict[tuple[str, int], FileKey | None] = {}  # by path and inode
         self.vdso: ElfSymbols | None = None
         self._read_at = -_REREAD
+        self._known_since = time.monotonic()
         self._starts: list[int] = []
         own, user = _status(pid)
         self.perf_map = PerfMap(f"/proc/{pid}/root/tmp/perf-{own}.map", user)
@@ -86,6 +87,15 @@ class Process:
         now = time.monotonic()
         if now - self._read_at < _REREAD:
             return False
+        return self._refresh(now)
+
+    def grow(self) -> None:
+        """Read the mappings again if the process is twice as old by now: it loads its libraries."""
+        now = time.monotonic()
+        if now - self._read_at > self._read_at - self._known_since:
+            self._refresh(now)
+
+    def _refresh(self, now: float) -> bool:
         self._read_at = now
         try:
             with open(f"/proc/{self.pid}/maps", encoding="utf-8", errors="replace") as file:
@@ -151,6 +161,12 @@ class Processes:
         """Name a stack of a process, whose addresses but the first are those calls return to."""
         process = self.process(pid)
         return [self.frame(process, one, returns=at > 0) for at, one in enumerate(addresses)]
+
+    def learn(self, pid: int) -> None:
+        """Read the mappings of a process, for stacks that are read when it may have ended."""
+        process = self.process(pid)
+        if process is not None:
+            process.grow()
 
     def frame(self, process: Process | None, address: int, *, returns: bool) -> Frame:
         """Name an address of a process; ``returns`` says that the code before it made a call."""

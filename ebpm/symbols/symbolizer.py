@@ -9,7 +9,7 @@ from ebpm.symbols.process import Processes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
 
 class Symbolizer:
@@ -33,6 +33,11 @@ class Symbolizer:
     def user(self, pid: int, addresses: Sequence[int]) -> list[Frame]:
         """Name a stack of a process, innermost first."""
         return self._demangled(self._processes.frames(pid, addresses))
+
+    def look(self, pids: Collection[int]) -> None:
+        """Learn where the code of processes lies, whose stacks are read later."""
+        for pid in pids:
+            self._processes.learn(pid)
 
     @property
     def kernel_hidden(self) -> bool:

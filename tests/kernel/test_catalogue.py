@@ -287,6 +287,7 @@ int main(int argc, char **argv)
 {
 	for (;;) {
 		if (!strcmp(argv[1], "spin")) spin();
+		else if (!strcmp(argv[1], "once")) { for (int i = 0; i < 8; i++) spin(); return 0; }
 		else if (!strcmp(argv[1], "nap")) nap();
 		else { keep(1000); free(keep(2000)); nap(); }
 	}
@@ -318,6 +319,14 @@ def test_profile_tells_where_a_program_spends_its_time(
     assert found
     assert {"spin", "main"} <= set(frames(max(found, key=lambda one: one["value"]["count"])))
     assert ";main;spin " in folded
+
+
+@pytest.mark.parametrize("words", [(), ("--interval", "1h")])
+def test_profile_names_the_stacks_of_a_command_that_has_ended(
+    run: Catalogue, ebpm: Ebpm, leaky: Path, words: tuple[str, ...]
+) -> None:
+    done = ebpm.run("run", "--folded", *words, run.path("profile"), "--", leaky, "once")
+    assert ";main;spin " in done.stdout
 
 
 def test_offcputime_tells_where_a_program_waits(run: Catalogue, leaky: Path) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Collection
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -122,6 +124,29 @@ def test_stacks_of_this_kernel_and_of_this_process_have_names(
     assert any(one.startswith(("entry_SYSCALL_64", "el0_svc", "el0t_64")) for one in kernel)
     assert trace.user[0].symbol in ("getpgid", "__getpgid")
     assert "libc" in (trace.user[0].module or "")
+
+
+@pytest.mark.needs("bpf")
+def test_whose_stacks_wait_is_told_before_they_are_read(program: Build) -> None:
+    package = program("stacks")
+    plan, data = make_plan(package, package.objects[0]), package.objects[0].data
+    told: list[set[int]] = []
+
+    def look(pids: Collection[int]) -> None:
+        told.append(set(pids))
+        if pids:
+            session.stop()
+
+    variables = {"target_pid": os.getpid()}
+    with Session(plan, data, variables, interval=3600, look=look) as session:
+        with suppress(ProcessLookupError):
+            os.getpgid(2)
+        end = time.monotonic() + 20
+        while not session.stopped and time.monotonic() < end:
+            list(session.batches(0.5))
+        left = [batch.source.name for batch in session.remaining()]
+    assert told[-1] == {os.getpid()}
+    assert "counts" in left  # nothing was taken out
 
 
 @pytest.mark.needs("bpf")

@@ -212,6 +212,32 @@ def test_a_process_that_was_seen_before_it_ended_keeps_its_names(stackee: Compil
 
 
 @compiled
+def test_a_process_that_was_learnt_of_keeps_its_names(stackee: Compile) -> None:
+    symbols = Symbolizer()
+    with running(stackee(*KINDS["static-pie"])) as (pid, plain, method):
+        symbols.look({pid, 2**22 - 3})  # nobody has the second number
+    assert [one.symbol for one in symbols.user(pid, [plain, method + 1])] == ["plain", DEMANGLED]
+
+
+@compiled
+def test_a_process_is_learnt_of_again_as_it_grows(
+    stackee: Compile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [100.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: clock[0])
+    processes, reads = Processes(), []
+    with running(stackee(*KINDS["static-pie"])) as (pid, _, _):
+        process = processes.process(pid)
+        assert process is not None
+        refresh = process._refresh
+        monkeypatch.setattr(process, "_refresh", lambda now: reads.append(now) or refresh(now))
+        for _ in range(64):
+            clock[0] += 0.125
+            processes.learn(pid)
+    assert reads == [100.125, 100.375, 100.875, 101.875, 103.875, 107.875]
+
+
+@compiled
 def test_a_process_that_nobody_has_waited_for_yet_keeps_its_names(stackee: Compile) -> None:
     processes = Processes()
     command = [str(stackee(*KINDS["static-pie"]))]

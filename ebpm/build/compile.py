@@ -5,11 +5,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Self
@@ -20,24 +18,21 @@ from ebpm.btf.graft import graft
 from ebpm.btf.parse import Btf
 from ebpm.btf.types import Variable
 from ebpm.build import scanner
+from ebpm.build.flags import (
+    BIG_ENDIAN,
+    FLAGS,
+    absolute,
+    endianness,
+    folders,
+    harmless,
+    target_macro,
+)
 from ebpm.build.headers import HeaderSet, header_set, require_types
 from ebpm.build.strip import strip
 from ebpm.build.toolchain import Compiler, CompilerRun
 from ebpm.errors import BuildFailed, InvalidObject
 
-FLAGS = ("-g", "-O2", "-mcpu=v3", "-Wall")
-"""The flags of every build: -g carries the BTF; v3 needs Linux 5.1 and is clang 20's default."""
-_BIG_ENDIAN = frozenset({"s390x"})
-_TARGETS = {"amd64": "x86", "ppc64le": "powerpc", "riscv64": "riscv", "s390x": "s390"} | {
-    "loong64": "loongarch"
-}
-"""What libbpf's bpf_tracing.h calls the architectures, where it differs."""
 _SOURCE = "src"
-_PATH_FLAGS = ("-I", "-isystem", "-iquote", "-idirafter", "-include", "-imacros")
-_PATH_FLAG = re.compile(r"(-I|-isystem|-iquote|-idirafter)([^=].*)")
-_HARMLESS = re.compile(  # flags that cannot change what vmlinux.h says, and the paths after them
-    r"-W(?!p,).* | -(I|isystem|iquote|idirafter).* | /.*", re.VERBOSE | re.DOTALL
-)
 _BEGINS = re.compile(  # a source in which nothing can
     rb'(?:\s | //[^\n\\]*\n | /\*.*?\*/)* \#[ \t]*include[ \t]*["<]vmlinux\.h[">]',
     re.DOTALL | re.VERBOSE,
@@ -87,7 +82,7 @@ class Workbench:
         kept: Path | None = None,
     ) -> None:
         self.compiler = compiler
-        self.cflags = tuple(_absolute(cflags))
+        self.cflags = tuple(absolute(cflags))
         self._vmlinux = vmlinux
         self._kept = kept
         self._begins_with_types = False  # known when it has been preprocessed
@@ -98,7 +93,7 @@ class Workbench:
         self._places: dict[Path, str] = {}  # folder: name; of two that fit the later one counts
         if compiler.resources:
             self._place(compiler.resources, "compiler")
-        for at, path in enumerate(_folders(self.cflags)):
+        for at, path in enumerate(folders(self.cflags)):
             self._place(path, f"include{at}")
         link = self._place(self.source.parent, _SOURCE)
         self._named: tuple[str, str] | None = None
@@ -177,10 +172,10 @@ class Workbench:
         """Give what stands for vmlinux.h, where nothing that comes before could change it."""
         if headers.kept is None or not self._begins_with_types:
             return None
-        if not all(_HARMLESS.fullmatch(flag) for flag in self.cflags):
+        if not harmless(self.cflags):
             return None
-        endianness = _endianness(headers.architecture)
-        return headers.kept.precompiled(self.compiler, [*FLAGS, *endianness])
+        flags = [*FLAGS, *endianness(headers.architecture)]
+        return headers.kept.precompiled(self.compiler, flags)
 
     def _run(self, arguments: list[str]) -> CompilerRun:
         run = self.compiler.run(arguments, folder=self.folder)
@@ -197,9 +192,9 @@ class Workbench:
             f"-ffile-prefix-map={path}={name}" for path, name in places.items() if "=" not in path
         ]
         flags += ["-ffile-compilation-dir=."]
-        flags += _endianness(architecture)
+        flags += endianness(architecture)
         if target:
-            flags.append(f"-D{_macro(target)}")
+            flags.append(f"-D{target_macro(target)}")
         return [*flags, *self.cflags]
 
     def name_of(self, path: Path) -> str:
@@ -232,36 +227,6 @@ class Workbench:
         ]
 
 
-def _endianness(architecture: str) -> list[str]:
-    return ["-target", "bpfeb"] if architecture in _BIG_ENDIAN else []  # the last one counts
-
-
-def _absolute(cflags: Sequence[str]) -> list[str]:
-    """Make the paths in flags absolute, since the compiler runs in another folder."""
-    flags: list[str] = []
-    for flag in cflags:
-        before = flags[-1] if flags else ""
-        match = _PATH_FLAG.fullmatch(flag)
-        if before in _PATH_FLAGS:
-            flags.append(str(Path(flag).absolute()))
-        elif match:
-            flags.append(match[1] + str(Path(match[2]).absolute()))
-        else:
-            flags.append(flag)
-    return flags
-
-
-def _folders(cflags: Sequence[str]) -> list[Path]:
-    """List the folders that flags add to the compiler's search."""
-    found = []
-    for before, flag in pairwise(["", *cflags]):
-        match = _PATH_FLAG.fullmatch(flag)
-        path = flag if before in _PATH_FLAGS else match[2] if match else ""
-        if path and (folder := Path(path)).is_dir():
-            found.append(folder)
-    return list(dict.fromkeys(found))
-
-
 def compile_objects(
     bench: Workbench, architectures: Sequence[str]
 ) -> tuple[list[CompiledObject], str]:
@@ -282,20 +247,29 @@ def compile_objects(
     _check_target(bench, wanted)
     bench.require(wanted)
     text = bench.preprocess(first, None)
-    portable = not _BIG_ENDIAN.intersection(wanted)  # of either byte order alone
+    portable = not BIG_ENDIAN.intersection(wanted)  # of either byte order alone
     if portable and not _asks_for_target(bench, text):
         run, data = bench.compile(first, None)
         if run.ok:
             return [_finished(None, data, run)], text
-    for architecture in wanted:
-        bench.headers(architecture)  # before there are threads that could both lay them out
-    with ThreadPoolExecutor(_processors()) as pool:
-        runs = dict(zip(wanted, pool.map(lambda one: bench.compile(one, one), wanted), strict=True))
+    runs = _compile_each(bench, wanted)
     failed = [one for one, (run, _) in runs.items() if not run.ok]
     if failed:
         raise _failure(bench, runs[failed[0]][0], failed[0], [x for x in wanted if x not in failed])
     objects = [_finished(one, data, run) for one, (run, data) in runs.items()]
     return objects, bench.preprocess(first, first)
+
+
+def _compile_each(bench: Workbench, wanted: list[str]) -> dict[str, tuple[CompilerRun, bytes]]:
+    if len(wanted) == 1:
+        return {wanted[0]: bench.compile(wanted[0], wanted[0])}
+    from concurrent.futures import ThreadPoolExecutor
+
+    for architecture in wanted:
+        bench.headers(architecture)  # before there are threads that could both lay them out
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        runs = pool.map(lambda one: bench.compile(one, one), wanted)
+        return dict(zip(wanted, runs, strict=True))
 
 
 def add_types(
@@ -329,23 +303,15 @@ def add_types(
     return replace(one, data=_rewritten(one.data, graft(object_btf, types_btf, roots)))
 
 
-def _processors() -> int:
-    return len(os.sched_getaffinity(0))
-
-
 def _check_target(bench: Workbench, architectures: Sequence[str]) -> None:
     """Refuse a flag that makes the objects of all architectures those of one."""
     flag = next((flag for flag in bench.cflags if "D__TARGET_ARCH_" in flag), None)
-    if flag is None or (len(architectures) == 1 and flag == f"-D{_macro(architectures[0])}"):
+    if flag is None or (len(architectures) == 1 and flag == f"-D{target_macro(architectures[0])}"):
         return
     raise BuildFailed(
         f"the flag {flag} is of one architecture, and the build is for {', '.join(architectures)}",
         hint="leave it out: ebpm sets it for each architecture of --arch",
     )
-
-
-def _macro(architecture: str) -> str:
-    return f"__TARGET_ARCH_{_TARGETS.get(architecture, architecture)}"
 
 
 def _asks_for_target(bench: Workbench, text: str) -> bool:

@@ -10,7 +10,8 @@ from typing import Any
 from ebpm.btf.types import Struct
 from ebpm.build import events, scanner
 from ebpm.build.annotations import Annotations, Symbols, read_annotations
-from ebpm.build.compile import FLAGS, CompiledObject, Workbench, add_types, compile_objects
+from ebpm.build.compile import CompiledObject, Workbench, add_types, compile_objects
+from ebpm.build.flags import FLAGS
 from ebpm.build.toolchain import Compiler
 from ebpm.errors import InvalidAnnotation, InvalidPackage, InvalidParameter, TargetNotFound
 from ebpm.oci.platform import Platform

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +125,8 @@ def build_many(sources: Sequence[Path], form: str, jobs: int, options: dict[str,
     Raises:
         EbpmError: the first one that failed; the others have been built all the same.
     """
+    from concurrent.futures import ProcessPoolExecutor
+
     failed: EbpmError | None = None
     work = [(source, form, options) for source in sources]
     with ProcessPoolExecutor(max_workers=min(jobs, len(sources))) as pool:

@@ -181,7 +181,10 @@ def test_a_vmlinux_header_beside_the_source_goes_before_what_is_kept(
         ("-Dd_iname=renamed", 0),
         ("-Wp,-Dd_iname=renamed", 0),
         ("-O1", 0),
+        ("-Wsystem-headers", 0),
         ("-Wno-unused", 1),
+        ("-Werror=return-type", 1),
+        ("-Wextra", 1),
         ("-I.", 1),
     ],
 )

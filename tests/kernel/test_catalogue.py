@@ -571,6 +571,25 @@ def test_capable_tells_a_capability_once(run: Catalogue, tmp_path: Path) -> None
     assert asked("-u", "pid") == asked("-u", "cgroup") == 1
 
 
+def test_capable_counts_stacks_where_it_is_asked_to(
+    run: Catalogue, ebpm: Ebpm, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-I", "-S", "-c", f"import os; os.chown({str(tmp_path)!r}, 1, 1)"]
+    lines = run.trace("capable", *command, options=["-K", "-U"])
+    stacks = [one["fields"] for one in lines if one["source"] == "places"]
+    chown = next(one for one in stacks if one["value"]["cap"] == "C_CHOWN(0)")
+    assert chown["value"]["count"] >= 1
+    assert "cap_capable" in {one.get("symbol") for one in chown["key"]["kern_stack_id"]}
+    assert chown["key"]["user_stack_id"]
+    kernel_only = run.trace("capable", *command, options=["-K"])
+    assert not any(one["fields"]["key"]["user_stack_id"] for one in kernel_only
+                   if one["source"] == "places")  # fmt: skip
+    folded = ebpm.run("run", "--folded", run.path("capable"), "-K", "--", *command).stdout
+    assert "cap_capable_[k]" in folded
+    words = ("run", "--folded", run.path("capable"), "--", *command)
+    assert "reports no stack traces" in ebpm.run(*words, check=2).stderr
+
+
 def test_bpfload_tells_programs(run: Catalogue, ebpm: Ebpm) -> None:
     command = (sys.executable, "-m", "ebpm", "run", "-d", "0.1s", run.path("exitsnoop"))
     found = run.trace("bpfload", *command)

@@ -6,8 +6,11 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 #include <ebpm/cgroup.h>
+#include <ebpm/hist.h>
 #include <ebpm/number.h>
 #include "capable.h"
+
+#define MAX_DEPTH 127
 
 /// @description Process ID to trace; 0 traces all
 /// @cmdarg {"short": "p", "long": "pid"}
@@ -21,6 +24,12 @@ const volatile enum unique unique = off;
 /// @description Report only capabilities that a process lacks
 /// @cmdarg {"short": "l"}
 const volatile bool lacking = false;
+/// @description Count the stacks in the kernel with which it is asked, too
+/// @cmdarg {"short": "K"}
+const volatile bool kernel_stack = false;
+/// @description Count the stacks in user space with which it is asked, too
+/// @cmdarg {"short": "U"}
+const volatile bool user_stack = false;
 
 /// @lost
 __u64 lost_events = 0;
@@ -53,7 +62,38 @@ static bool asked_before(__u32 process, int capability)
 	return bpf_map_update_elem(&known, &key, &yes, BPF_NOEXIST) != 0;
 }
 
-static int report(int capability, int ret)
+struct {
+	__uint(type, BPF_MAP_TYPE_STACK_TRACE);
+	__uint(max_entries, 1024);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, MAX_DEPTH * sizeof(__u64));
+} stacks SEC(".maps");
+
+/// @sample {"interval": 1000, "clear_map": true}
+/// @when kernel_stack user_stack
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1024);
+	__type(key, struct place);
+	__type(value, struct asked);
+} places SEC(".maps");
+
+static void count_stack(void *ctx, __u32 process, int capability)
+{
+	struct place key = {.pid = process, .kern_stack_id = -1, .user_stack_id = -1, .cap = capability};
+	struct asked zero = {.cap = capability}, *asked;
+
+	bpf_get_current_comm(key.comm, sizeof(key.comm));
+	if (kernel_stack)
+		key.kern_stack_id = bpf_get_stackid(ctx, &stacks, 0);
+	if (user_stack)
+		key.user_stack_id = bpf_get_stackid(ctx, &stacks, BPF_F_USER_STACK);
+	asked = lookup_or_init(&places, &key, &zero);
+	if (asked)
+		__atomic_fetch_add(&asked->count, 1, __ATOMIC_RELAXED);
+}
+
+static int report(void *ctx, int capability, int ret)
 {
 	__u64 id = bpf_get_current_pid_tgid();
 	__u32 process = id >> 32;
@@ -63,6 +103,8 @@ static int report(int capability, int ret)
 		return 0;
 	if (unique != off && asked_before(process, capability))
 		return 0;
+	if (kernel_stack || user_stack)
+		count_stack(ctx, process, capability);
 	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
 	if (!event) {
 		__atomic_fetch_add(&lost_events, 1, __ATOMIC_RELAXED);
@@ -83,14 +125,14 @@ static int report(int capability, int ret)
 SEC("raw_tp/cap_capable")
 int capability_asked(struct bpf_raw_tracepoint_args *ctx)
 {
-	return report(ctx->args[3], ctx->args[4]);
+	return report(ctx, ctx->args[3], ctx->args[4]);
 }
 
 /// @alternative capable 2
 SEC("fexit/cap_capable")
 int BPF_PROG(cap_capable_exit, const void *cred, void *ns, int cap, unsigned int opts, int ret)
 {
-	return report(cap, ret);
+	return report(ctx, cap, ret);
 }
 
 struct {
@@ -121,7 +163,7 @@ int BPF_KRETPROBE(cap_capable_return, int ret)
 		return 0;
 	which = *cap;
 	bpf_map_delete_elem(&asked, &tid);
-	return report(which, ret);
+	return report(ctx, which, ret);
 }
 
 /// @brief Trace the capabilities that the kernel asks processes for.

@@ -59,4 +59,17 @@ struct event {
 	enum capability_name cap; /// which
 };
 
+struct place {
+	__u32 pid;                /// process
+	int kern_stack_id;        /// stack in the kernel
+	int user_stack_id;        /// stack in user space
+	char comm[16];            /// command
+	enum capability_name cap; /// which
+};
+
+struct asked {
+	__u64 count;              /// how often it was asked there
+	enum capability_name cap; /// for which
+};
+
 #endif

@@ -137,6 +137,14 @@ ANNOTATIONS: dict[str, tuple[str, str, Look]] = {  # on what, what it does, and 
             == [("first_way", ("open", 1)), ("second_way", ("open", 2))]
         ),
     ),
+    "@when": (
+        "program, map",
+        "loaded, or read, with an option alone",
+        lambda _, plan: (
+            (program(plan, "frame").when, source(plan, "traces").when)
+            == (["trailing"], ["plain", "limited"])
+        ),
+    ),
     "@tchook": (
         "tc program",
         "interface and direction",

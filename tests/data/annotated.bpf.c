@@ -47,6 +47,7 @@ struct trace {
 	int kstack_sz;
 };
 
+/// @when plain limited
 /// @intepreter {"stack_trace": {"with_symbols": false}}
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -94,6 +95,7 @@ int packet(void *ctx)
 	return 0;
 }
 
+/// @when trailing
 /// @ifindex 6
 /// @flags 2
 SEC("xdp")

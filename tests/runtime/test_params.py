@@ -12,7 +12,7 @@ from ebpm.btf.encode import encode
 from ebpm.btf.layout import Layout, Member
 from ebpm.errors import InvalidParameter
 from ebpm.runtime.params import assigned, help_text, parse_arguments, value_of
-from ebpm.runtime.plan import Plan, VariablePlan
+from ebpm.runtime.plan import RINGBUF, Plan, SourcePlan, VariablePlan
 from tests.strategies import examples
 
 INT = Layout(kinds.INT, "int", 4, signed=True)
@@ -343,3 +343,22 @@ def test_a_variable_of_the_tool_wins_over_an_option_of_the_run() -> None:
     own = plan(variable("sort", INT, short="s"), arguments=TABLE.arguments)
     result = parse_arguments(own, ["-s", "3", "--sort", "4"])
     assert (result.values, result.run) == ({"sort": 4}, {})
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [({}, []), ({"one": 0, "two": False}, []), ({"one": 1}, ["a"]), ({"two": True}, ["a", "b"])],
+)
+def test_a_source_waits_for_one_of_its_options(given: dict[str, int], named: list[str]) -> None:
+    variables = [
+        variable(name, INT, default=default)
+        for name, default in (("one", None), ("two", None), ("three", 1))
+    ]
+    waits = (("a", ["one", "two"]), ("b", ["two"]), ("always", []), ("default", ["three"]))
+    sources = [
+        SourcePlan(map=name, kind=RINGBUF, name=name, layout=None, when=when)
+        for name, when in waits
+    ]
+    tool = plan(*variables, sources=sources)
+    assert [one.name for one in tool.sources_for(given)] == [*named, "always", "default"]
+    assert tool.sources == sources

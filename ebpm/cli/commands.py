@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from ebpm import __version__
 from ebpm.cli.options import RUN_OPTIONS, Option
@@ -114,7 +115,27 @@ def _with_run_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def _click_option(one: Option) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     if one.read is None:
         return click.option(*one.names, one.key, is_flag=True, help=one.help)
-    return click.option(*one.names, one.key, metavar=one.metavar, multiple=one.many, help=one.help)
+    return click.option(
+        *one.names,
+        one.key,
+        metavar=one.metavar,
+        multiple=one.many,
+        help=one.help,
+        shell_complete=_complete_path,  # behind TARGET click takes the tool's -c for this one
+    )
+
+
+def _complete_target(
+    context: click.Context, parameter: click.Parameter, begun: str
+) -> list[CompletionItem]:
+    from ebpm.cli.workspace import complete_name
+
+    return [*complete_name(context, parameter, begun), CompletionItem(begun, type="file")]
+
+
+def _complete_path(_context: object, _parameter: object, begun: str) -> list[CompletionItem]:
+    """Complete the value of a tool's option, or a word of a command: what can be known is paths."""
+    return [CompletionItem(begun, type="file")]
 
 
 @app.command(
@@ -122,9 +143,13 @@ def _click_option(one: Option) -> Callable[[Callable[..., Any]], Callable[..., A
     options_metavar="[OPTIONS]",
 )
 @_with_run_options
-@click.argument("target", metavar="TARGET")
+@click.argument("target", metavar="TARGET", shell_complete=_complete_target)
 @click.argument(
-    "arguments", nargs=-1, type=click.UNPROCESSED, metavar="[TOOL OPTIONS] [-- COMMAND]"
+    "arguments",
+    nargs=-1,
+    type=click.UNPROCESSED,
+    metavar="[TOOL OPTIONS] [-- COMMAND]",
+    shell_complete=_complete_path,
 )
 def run(**_: Any) -> None:  # noqa: ANN401
     """Run a tool until Ctrl-C.

@@ -136,6 +136,9 @@ def test_completion_completes_commands_and_the_options_of_run(ebpm: Ebpm) -> Non
     for words, index, expected in (
         ("ebpm pu", 1, "plain,push"),
         ("ebpm run --du", 2, "--duration"),
+        ("ebpm run ./ope", 2, "file,./ope"),
+        ("ebpm run syscount -c /sys/fs/cg", 4, "file,/sys/fs/cg"),
+        ("ebpm run syscount -- ./prog", 4, "file,./prog"),
     ):
         done = subprocess.run(
             [sys.executable, "-m", "ebpm"],

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _MARK = "…"  # stands where something was cut off
+_BOTH_ENDS = 12  # columns that both ends of a text need at least
 
 
 def fitted(widths: Sequence[int], least: Sequence[int], room: int) -> list[int]:
@@ -50,3 +51,13 @@ def cut(text: str, room: int) -> str:
         elif used > room:
             return text[:whole] + _MARK
     return text
+
+
+def cut_middle(text: str, room: int) -> str:
+    """Cut text that takes more than some columns, of which both ends tell something: a path."""
+    if len(text) <= room and text.isascii():
+        return text
+    if not text.isascii() or room < _BOTH_ENDS:
+        return cut(text, max(room, 0))
+    end = (room - 1) * 2 // 3  # the end of a path says more than its beginning
+    return text[: room - 1 - end] + _MARK + text[len(text) - end :]

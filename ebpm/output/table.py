@@ -33,7 +33,8 @@ _WIDTHS = {  # of the types that are ours alone
     kinds.ERRNO: 9,
     kinds.RESULT: 9,
 }
-_TEXTS = (kinds.STRING, kinds.ADDRESS, kinds.ENUM, *kinds.NAMED)  # may be cut; no digits are
+_TEXTS = (kinds.STRING, kinds.ENUM)  # may be cut; digits, addresses and short names are not
+_LAST = 24  # characters that a text in the last column is to have, where others can give them
 BUSY = 64  # records, after which a writer of its own pays for a source
 _CLOCK_WIDTH, _STAMP_WIDTH = 8, 32
 _BOLD, _PLAIN = "\x1b[1m", "\x1b[0m"
@@ -161,21 +162,27 @@ class Columns:
         shown = _parts(layout) if entries else [("", one) for one in named_members(layout)]
         names = [member.name.upper() for _, member in shown]
         widths = [max(_width(member), len(member.name)) + _GAP for _, member in shown]
-        self._cuts: dict[int, int] = {}  # characters of the cells that are cut, by their column
+        self._room = room
+        self._cuts: dict[int, int] = {}  # by column, what its cells are cut to; 0: what is left
         if room:
-            widths = self._fit(widths, names, room - len(header))
+            widths = self._fit(widths, [member for _, member in shown], room - len(header))
         for (part, member), name, wide in zip(shown, names, widths, strict=True):
             self._places.append((part, member.name, member.layout, len(header)))
             header += name.ljust(wide)
         self.header = header
 
-    def _fit(self, widths: list[int], names: list[str], room: int) -> list[int]:
+    def _fit(self, widths: list[int], shown: list[Member], room: int) -> list[int]:
         """Make columns narrower where the terminal has too few, and have their texts cut."""
         from ebpm.output.fit import fitted
 
-        least = [len(name) + 1 + (not at) for at, name in enumerate(names)]  # the first is shifted
+        least = [_least(member) + 1 for member in shown]
+        if least:
+            least[0] += 1  # cells of the first column stand one to the right of its name
+            if shown[-1].layout.kind == kinds.STRING:  # such as a path: worth more than the others
+                least[-1] = max(least[-1], _LAST)
+                self._cuts[len(shown) - 1] = 0
         narrow = fitted(widths, least, room)
-        self._cuts = {
+        self._cuts |= {
             at: narrow[at] - 1 - (not at)
             for at in range(len(widths) - 1)
             if narrow[at] < widths[at]
@@ -222,9 +229,12 @@ class Columns:
             line = line.ljust(place) if place > len(line) else line + " "
             cell = value_text(layout, (fields[part] if part else fields).get(name))
             if at in self._cuts and layout.kind in _TEXTS:
-                from ebpm.output.fit import cut
+                from ebpm.output.fit import cut, cut_middle
 
-                cell = cut(cell, self._cuts[at])
+                if self._cuts[at]:
+                    cell = cut(cell, self._cuts[at])
+                else:
+                    cell = cut_middle(cell, self._room - len(line))
             line += cell
         return line
 
@@ -232,6 +242,14 @@ class Columns:
 def _width(member: Member) -> int:
     """Tell how wide a column is: as its tool says, else by its type, else as eunomia-bpf has it."""
     return max(member.width or _WIDTHS.get(member.layout.kind, 0), _NAME_WIDTH)
+
+
+def _least(member: Member) -> int:
+    """Tell how narrow a column may become on a terminal."""
+    name, kind = len(member.name), member.layout.kind
+    if kind in _TEXTS:
+        return name
+    return max(name, _WIDTHS.get(kind, 0) if kind == kinds.ADDRESS else _NAME_WIDTH)
 
 
 def _parts(layout: Layout) -> list[tuple[str, Member]]:

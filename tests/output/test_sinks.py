@@ -418,10 +418,8 @@ def test_on_a_terminal_columns_become_narrower_before_anything_is_cut() -> None:
     assert header.split() == ["TIME", "COMM", "PID", "TO", "N", "PATH"]
     assert len(header) <= 60
     assert len(row) == 60
-    assert row.endswith("…")
-    assert "  fifteen lett… 7 " in row
-    assert " 127.0.0.1 " in row
-    assert " 1000000 " in row
+    assert "fifteen letters" not in row
+    assert row[8:] == "  fif… 7      127.0.0.1       1000000 /a/pa…/of/some"
 
 
 def test_on_a_terminal_that_is_wide_enough_nothing_is_cut() -> None:

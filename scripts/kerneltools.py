@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
 import tempfile
 import time
@@ -37,14 +36,15 @@ sys.path.insert(0, "/guest")
 sys.argv[1:] = ["/guest/tools", *%s]
 from tests.kernel.workloads import main
 main()'"""
+RIGHT = ("works", "feature-missing")
 SECONDS = 900  # for one kernel
 LSM = "lsm=lockdown,yama,bpf"
 
 
-def bring(name: str, folder: Path, architecture: str) -> None:
+def bring(name: str, config: Config, folder: Path, architecture: str) -> None:
     """Take a tool out of the catalogue, and plan it: an emulated processor takes long for that."""
     platform = Platform("linux", architecture)
-    source, root = Workspace(Config({})).locate(parse_target(name))
+    source, root = Workspace(config).locate(parse_target(name))
     package = unpack(source, root, [platform])
     one = package.object_for(platform)
     (folder / f"{name}.o").write_bytes(one.data)
@@ -64,9 +64,9 @@ def ask(architecture: str, names: list[str], only: list[str]) -> list[dict[str, 
         emulator.copy_ebpm(guest, architecture)
         matrix.fill_guest(guest, cases)
         (guest / "tools").mkdir()
-        subprocess.run([sys.executable, ROOT / "scripts/catalogue"], check=True)
+        config = matrix.catalogue_alone(Path(name))
         for tool in wanted:
-            bring(tool, guest / "tools", architecture)
+            bring(tool, config, guest / "tools", architecture)
         say(began, f"{len(wanted)} tools")
         emulator.compile_python(root, guest)
         emulator.initramfs(image, root, guest, GUEST % json.dumps(only), kernels)
@@ -83,7 +83,7 @@ def ask(architecture: str, names: list[str], only: list[str]) -> list[dict[str, 
 
 def answers(kernel: emulator.Kernel, text: str, wanted: int, began: float) -> dict[str, object]:
     """Read what a guest printed; show what went wrong."""
-    found = [json.loads(line[2:]) for line in text.splitlines() if line.startswith("@ {")]
+    found = matrix.lines(text, "tool")
     wrong = [one for one in found if one["outcome"] != "works"]
     say(began, f"{kernel.name}: {len(found)} of {wanted} tools, {len(wrong)} do not work")
     for one in wrong:
@@ -94,6 +94,7 @@ def answers(kernel: emulator.Kernel, text: str, wanted: int, began: float) -> di
         "release": kernel.release,
         "tools": {one["tool"]: one["outcome"] for one in found},
         "missing": wanted - len(found),
+        "wrong": sum(one["outcome"] not in RIGHT for one in found),
     }
 
 
@@ -117,11 +118,13 @@ def main() -> None:
         if reason := emulator.missing(architecture):
             sys.exit(f"error: {reason}")
         results += ask(architecture, options.kernel.split(","), options.only)
-    missing = sum(int(str(one.pop("missing"))) for one in results)
+    missing, wrong = (
+        sum(int(str(one.pop(key))) for one in results) for key in ("missing", "wrong")
+    )
     if options.record and not options.only and not missing:
         matrix.keep(RESULTS, results)
         print(f"recorded in {RESULTS.relative_to(ROOT)}")
-    sys.exit(bool(missing))
+    sys.exit(bool(missing or wrong))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tests.kernel.cases import CASES, COMMON, TARGET
 from tests.sources import probe_library
@@ -22,6 +22,9 @@ from tests.sources import probe_library
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
 import emulator  # noqa: E402
+
+if TYPE_CHECKING:
+    from ebpm.config import Config
 
 __all__ = ["emulator"]
 CACHE = Path(os.environ.get("EBPM_SCRIPT_CACHE") or ROOT / ".cache").resolve() / "kernels"
@@ -192,6 +195,19 @@ def fill_guest(folder: Path, tools: Path) -> None:
         shutil.copyfile(path, folder / "cases" / path.name)
 
 
+def catalogue_alone(folder: Path) -> Config:
+    """Make the catalogue, if it has not been made; give settings that know nothing else.
+
+    Args:
+        folder: for what is kept; its ``cache`` gets plans.
+    """
+    from ebpm.config import Config
+
+    subprocess.run([sys.executable, ROOT / "scripts/catalogue"], check=True)
+    places = {"EBPM_CACHE": "cache", "EBPM_STORE": "store", "EBPM_CONFIG": "config.yaml"}
+    return Config({name: str(folder / place) for name, place in places.items()})
+
+
 def bring_namesakes(folder: Path, tools: Sequence[str]) -> None:
     """Put into a guest's folder what tests/kernel/pairs.py needs: the catalogue, and the peers.
 
@@ -201,11 +217,9 @@ def bring_namesakes(folder: Path, tools: Sequence[str]) -> None:
         tools: by name.
     """
     from ebpm.api import Workspace
-    from ebpm.config import Config
     from ebpm.target import parse_target
 
-    subprocess.run([sys.executable, ROOT / "scripts/catalogue"], check=True)
-    config = Config({"EBPM_CACHE": str(folder / "cache"), "EBPM_STORE": str(folder / "store")})
+    config = catalogue_alone(folder)
     peers = emulator.peers(emulator.host_architecture())
     (folder / "peers").mkdir()
     for path in [*peers.glob("*.so.*"), *(peers / f"{name}-libbpf" for name in tools)]:

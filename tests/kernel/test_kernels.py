@@ -12,6 +12,7 @@ from tests.conftest import ROOT
 from tests.kernel import matrix
 from tests.kernel.cases import CASES
 from tests.kernel.conftest import Kernels
+from tests.kernel.matrix import emulator
 
 RECORDED = ROOT / "docs/data/kernels.json"
 
@@ -35,6 +36,15 @@ def test_every_case_is_in_the_recorded_results() -> None:
     assert {one["kernel"] for one in kernels} >= {"5.10", "6.1", "6.12", "newest"}
     for one in kernels:
         assert list(one["hooks"]) == [case.name for case in CASES], one["release"]
+
+
+def test_every_tool_is_in_the_recorded_results() -> None:
+    tools = {path.name for path in (ROOT / "index/tools").iterdir() if path.is_dir()}
+    kernels = json.loads((ROOT / "docs/data/tools.json").read_text())["kernels"]
+    asked = {(one["architecture"], one["kernel"]) for one in kernels}
+    assert asked == {(one, kernel) for one in ("amd64", "arm64") for kernel in emulator.KERNELS}
+    for one in kernels:
+        assert set(one["tools"]) == tools, one["release"]
 
 
 def test_the_page_is_what_the_data_says() -> None:

@@ -150,16 +150,17 @@ class Access:
         from ebpm.cache.derived import Derived
 
         found, beside = pack.find_source(Path(source))
-        kept = Derived(self.config.cache).folder("headers")
+        folder = Derived(self.config.cache).folder("headers")
+        kept = Path(folder) if folder else None
         return pack.build(
             found,
             list(headers) or beside,
-            compiler=find_compiler(clang or self.config.clang),
+            compiler=find_compiler(clang or self.config.clang, kept),
             architectures=architectures or pack.DEFAULT_ARCHITECTURES,
             cflags=cflags,
             vmlinux=_vmlinux(vmlinux) if vmlinux else None,
             version=version,
-            kept=Path(kept) if kept else None,
+            kept=kept,
         )
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from ebpm.errors import BuildFailed, CompilerMissing
+from ebpm.errors import BuildFailed, CompilerMissing, OutputFailed
+from ebpm.files import write_whole
 
 OLDEST_CLANG = 15
 _TRIPLETS = {"amd64": "x86_64", "arm64": "aarch64", "ppc64le": "powerpc64le"}
@@ -16,6 +19,7 @@ _ZIG_UAPI = {"amd64": "x86", "arm64": "aarch64", "riscv64": "riscv", "ppc64le": 
     "s390x": "s390x",
     "loong64": "loongarch",
 }
+_SAID = "compiler.json"
 _VERSION = re.compile(r"\bversion (\d+)(?:\.\d+)*\S*")
 
 
@@ -63,8 +67,12 @@ class CompilerRun:
     diagnostics: str
 
 
-def find_compiler(clang: str | None = None) -> Compiler:
+def find_compiler(clang: str | None = None, kept: Path | None = None) -> Compiler:
     """Choose a compiler: the given one, else ziglang's, else the newest clang on PATH.
+
+    Args:
+        clang: a name on PATH or a path.
+        kept: a folder that only the running user can write, for what ziglang's said of itself.
 
     Raises:
         CompilerMissing: none of them is there, or the given one cannot compile for bpf.
@@ -74,7 +82,7 @@ def find_compiler(clang: str | None = None) -> Compiler:
         if found is None:
             raise CompilerMissing(f"{clang} is not a clang with the bpf target")
         return found[1]
-    if zig := _ziglang():
+    if zig := _ziglang(kept):
         return zig
     candidates = [found for name in _clangs_on_path() if (found := _probe(name))]
     usable = [found for found in candidates if found[0] >= OLDEST_CLANG]
@@ -86,7 +94,7 @@ def find_compiler(clang: str | None = None) -> Compiler:
     raise CompilerMissing("no compiler with the bpf target was found")
 
 
-def _ziglang() -> Compiler | None:
+def _ziglang(kept: Path | None) -> Compiler | None:
     """Find ziglang's clang. `zig clang` is the whole clang driver; `zig cc` changes its flags."""
     try:
         import ziglang
@@ -94,18 +102,46 @@ def _ziglang() -> Compiler | None:
         return None
     root = Path(ziglang.__file__).parent
     zig = root / "zig"
+    try:
+        status = zig.stat()
+    except OSError:
+        return None
+    identity = f"{zig} {status.st_size} {status.st_mtime_ns} {status.st_ino}"
+    version = _said_before(kept, identity)
+    if version is None:
+        version = _ask_ziglang(zig)
+        if version is None:
+            return None
+        if kept:
+            _keep(kept, identity, version)
+    return Compiler(
+        command=(str(zig), "clang"), version=version, resources=root / "lib", identity=identity
+    )
+
+
+def _ask_ziglang(zig: Path) -> str | None:
     found = _probe(str(zig), "clang")
     if found is None:
         return None
     from importlib.metadata import version
 
-    status = zig.stat()
-    return Compiler(
-        command=found[1].command,
-        version=f"ziglang {version('ziglang')} ({found[1].version})",
-        resources=root / "lib",
-        identity=f"{zig} {status.st_size} {status.st_mtime_ns}",
-    )
+    return f"ziglang {version('ziglang')} ({found[1].version})"
+
+
+def _said_before(kept: Path | None, identity: str) -> str | None:
+    """Give the version that this compiler told a build before."""
+    try:
+        known = json.loads((kept / _SAID).read_bytes()) if kept else None
+    except (OSError, ValueError):
+        return None
+    ours = isinstance(known, dict) and known.get("identity") == identity
+    return known.get("version") if ours else None
+
+
+def _keep(kept: Path, identity: str, version: str) -> None:
+    text = json.dumps({"identity": identity, "version": version})
+    with suppress(OSError, OutputFailed):
+        write_whole(kept / _SAID, text.encode())
 
 
 def _clangs_on_path() -> list[str]:

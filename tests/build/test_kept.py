@@ -193,6 +193,7 @@ def test_flags_that_could_change_a_header_have_it_read(
 ) -> None:
     made = build(tmp_path / "one", kept=warm, cflags=[flag], **ONE)
     assert bool(precompiled(runs)) == bool(used)
+    assert list(warm.glob("amd64-*/*.pch"))  # it was not found wanting
     assert made.package.objects == build(tmp_path / "one", cflags=[flag], **ONE).package.objects
 
 

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from ebpm.build import toolchain
 from ebpm.build.toolchain import Compiler, find_compiler
 from ebpm.errors import BuildFailed, CompilerMissing
 from tests import sources
@@ -43,6 +44,27 @@ def test_ziglangs_clang_comes_first_and_says_both_versions() -> None:
     assert "(clang version " in found.version
     assert found.resources is not None
     assert (found.resources / "include" / "stddef.h").exists()
+
+
+@pytest.mark.needs("compiler")
+def test_ziglangs_clang_is_asked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = find_compiler(None, tmp_path)
+    said = tmp_path / "compiler.json"
+    text = said.read_bytes()
+    monkeypatch.setattr(toolchain, "_ask", lambda *_: "")
+    assert find_compiler(None, tmp_path) == asked
+    for other in (text.replace(b" ", b"  ", 3), b"", b"[]", b"{}"):
+        said.write_bytes(other)
+        with pytest.raises(CompilerMissing):  # another one is asked itself
+            _without_clangs(monkeypatch, tmp_path)
+    said.unlink()
+    with pytest.raises(CompilerMissing):
+        _without_clangs(monkeypatch, Path("/nowhere"))
+
+
+def _without_clangs(monkeypatch: pytest.MonkeyPatch, kept: Path) -> Compiler:
+    monkeypatch.setenv("PATH", "/nowhere")
+    return find_compiler(None, kept)
 
 
 def test_the_newest_clang_on_path_is_taken(clang: Callable[..., Path]) -> None:

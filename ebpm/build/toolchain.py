@@ -134,8 +134,9 @@ def _said_before(kept: Path | None, identity: str) -> str | None:
         known = json.loads((kept / _SAID).read_bytes()) if kept else None
     except (OSError, ValueError):
         return None
-    ours = isinstance(known, dict) and known.get("identity") == identity
-    return known.get("version") if ours else None
+    if not isinstance(known, dict) or known.get("identity") != identity:
+        return None
+    return known.get("version")
 
 
 def _keep(kept: Path, identity: str, version: str) -> None:

@@ -277,15 +277,15 @@ def copy_ebpm(folder: Path, architecture: str) -> None:
     shutil.copyfile(CACHE.parent / "native" / target / "native/libbpf.so", native / "libbpf.so")
 
 
-def boot(kernel: Kernel, image: Path, *, seconds: float, options: str = "") -> str:
+def boot(kernel: Kernel, image: Path, *, seconds: float, options: str = "", cpus: int = 1) -> str:
     """Boot a kernel with an initramfs; give what its commands printed.
 
     Raises:
         AssertionError: they failed, or the machine did not power off in time.
     """
     program, arguments, console = MACHINES[kernel.architecture]
-    command = [program, *arguments, "-accel", "tcg", "-m", "768", "-smp", "1", "-nodefaults"]
-    command += ["-display", "none", "-serial", "stdio", "-no-reboot"]
+    command = [program, *arguments, "-accel", "tcg", "-m", "768", "-smp", str(cpus)]
+    command += ["-nodefaults", "-display", "none", "-serial", "stdio", "-no-reboot"]
     command += ["-kernel", str(kernel.image), "-initrd", str(image)]
     command += ["-append", f"console={console} quiet panic=-1 rdinit=/init {options}"]
     try:

@@ -76,7 +76,8 @@ def test_events_are_printed_as_json(ebpm: Ebpm, sigsnoop: str) -> None:
         done = ebpm.run("run", "--json", "--count", 2, sigsnoop, "-p", ME)
     events = [json.loads(line) for line in done.stdout.splitlines()]
     assert len(events) == 2
-    assert set(events[0]) == {"pid", "tpid", "sig", "ret", "comm"}
+    names = {"sig_name", "ret_name"}
+    assert set(events[0]) == {"pid", "tpid", "sig", "ret", "comm"} | names
     assert events[0]["pid"] == int(ME)
 
 
@@ -123,8 +124,8 @@ def test_our_own_help_comes_before_a_target(ebpm: Ebpm) -> None:
 
 def test_a_value_out_of_range_names_variable_type_and_range(ebpm: Ebpm, sigsnoop: str) -> None:
     done = ebpm.run("run", sigsnoop, "-s", "99999999999", check=2)
-    assert "option -s: 99999999999 is out of range for int" in done.stderr
-    assert "for variable target_signal of type int" in done.stderr
+    assert "option -s: 99999999999 is out of range for ebpm_signal" in done.stderr
+    assert "for variable target_signal of type ebpm_signal" in done.stderr
     assert "-2147483648 to 2147483647" in done.stderr
 
 

@@ -87,7 +87,7 @@ class Rows:
     """
 
     def __init__(self, style: Style) -> None:
-        self._call = load()
+        self._call, self._take, self._release = load()
         self._out = ctypes.create_string_buffer(_CAPACITY)
         self._view = memoryview(self._out).cast("B")
         self._buffer = _Buffer()
@@ -134,42 +134,41 @@ class Rows:
     def _write(self, data: Buffer) -> int:
         """Call C; nobody can unmap the data meanwhile."""
         job, taken = self._job, self._buffer
-        _get_buffer(data, taken, 0)
+        self._take(data, taken, 0)
         try:
             job.data, job.data_size = taken.buf, taken.len
             return self._call(job)  # type: ignore[no-any-return]
         finally:
-            _release_buffer(taken)
+            self._release(taken)
 
 
 class NotWritten(Exception):  # no failure: Python writes the lines then
     """There is no C here, or none for this layout."""
 
 
-_loaded: list[Any] = []
+_loaded: list[tuple[Any, Any, Any]] = []
 
 
-def load() -> Any:  # noqa: ANN401  # a foreign function
-    """Give the function of rows.c.
+def load() -> tuple[Any, Any, Any]:
+    """Give the function of rows.c, and CPython's two that take and release a buffer.
 
     Raises:
-        NotWritten: there is none for this machine, or another version's.
+        NotWritten: there is none for this machine, or another version's; or this is no CPython.
     """
     if not _loaded:
         try:
             # A PyDLL's functions keep the interpreter's lock: calls are short.
-            function = ctypes.PyDLL(LIBRARY).ebpm_rows_2
+            write = ctypes.PyDLL(LIBRARY).ebpm_rows_2
+            python = ctypes.PyDLL(None)  # not ctypes.pythonapi, whose prototypes are everybody's
+            take, release = python.PyObject_GetBuffer, python.PyBuffer_Release
         except (OSError, AttributeError) as error:
             raise NotWritten(str(error)) from None
-        function.restype, function.argtypes = ctypes.c_int64, [ctypes.POINTER(_Job)]
-        _loaded.append(function)
+        job, buffer = ctypes.POINTER(_Job), ctypes.POINTER(_Buffer)
+        write.restype, write.argtypes = ctypes.c_int64, [job]
+        take.argtypes = [ctypes.py_object, buffer, ctypes.c_int]
+        release.restype, release.argtypes = None, [buffer]
+        _loaded.append((write, take, release))
     return _loaded[0]
-
-
-_get_buffer = ctypes.pythonapi.PyObject_GetBuffer
-_get_buffer.argtypes = [ctypes.py_object, ctypes.POINTER(_Buffer), ctypes.c_int]
-_release_buffer = ctypes.pythonapi.PyBuffer_Release
-_release_buffer.restype, _release_buffer.argtypes = None, [ctypes.POINTER(_Buffer)]
 
 
 def _encode(text: str) -> bytes:

@@ -248,7 +248,7 @@ def job_of(layout: Layout, records: int = 4) -> tuple[rows._Job, list[object]]:
 
 def test_a_job_that_is_possible_is_done() -> None:
     job, _kept = job_of(EVENT)
-    assert rows.load()(job) == 4
+    assert rows.load()[0](job) == 4
 
 
 @pytest.mark.parametrize(
@@ -281,7 +281,7 @@ def test_a_job_that_is_not_possible_is_refused(name: str, value: int) -> None:
     if name == "data_size":
         given = layout.size * 4 - 1
     setattr(job, name, given)
-    assert rows.load()(job) == -1
+    assert rows.load()[0](job) == -1
     assert job.written == 0
 
 
@@ -306,7 +306,7 @@ def test_no_description_leads_it_outside_its_buffers(
     job.aligned = chance.random() < 0.5
     job.out, job.capacity = ctypes.addressof(room) + 1024, capacity
     ctypes.memmove(job.data, chance.randbytes(job.data_size), job.data_size)
-    done = rows.load()(job)
+    done = rows.load()[0](job)
     assert -1 <= done <= 4
     assert job.written <= capacity
     assert room.raw[:1024] == b"\x55" * 1024

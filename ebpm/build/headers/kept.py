@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -21,7 +20,6 @@ from tempfile import TemporaryDirectory
 
 from ebpm.build.toolchain import Compiler
 
-_DIRECTIVE = re.compile(rb"^[ \t]*#.*\n", re.MULTILINE)
 _LONGEST_UNUSED = 30 * 86400  # seconds, after which types go when others come
 _MOST_PRECOMPILED = 3  # files of 24 MB beside one vmlinux.h: for each compiler and its flags one
 _HEADER, _OUTLINE = "vmlinux.h", "outline/vmlinux.h"
@@ -107,28 +105,33 @@ def keep(
         with TemporaryDirectory(dir=root, prefix=".") as name:
             made = Path(name) / folder.name
             (made / _OUTLINE).parent.mkdir(0o700, parents=True)
-            files = {_HEADER: unpacked, _OUTLINE: b"".join(_DIRECTIVE.findall(unpacked))}
+            files = {_HEADER: unpacked, _OUTLINE: _directives(unpacked)}
             files[_SEED] = b'#include "vmlinux.h"\n'
             digests = {name: sha256(data).hexdigest() for name, data in files.items()}
             for place, data in (files | {_DIGESTS: json.dumps(digests).encode()}).items():
                 (made / place).write_bytes(data)
                 (made / place).chmod(0o400)
-            with suppress(OSError):
-                made.rename(folder)  # not if another build was first
+            made.rename(folder)
     except OSError:
-        return None
-    return _find(folder, fresh=True)
+        return _find(folder)  # another build may have been first
+    return KeptTypes(folder, digests[_HEADER], fresh=True)
 
 
-def _find(folder: Path, *, fresh: bool = False) -> KeptTypes | None:
+def _directives(header: bytes) -> bytes:
+    """Keep a header's directives; those of the committed ones have a line each, and begin it."""
+    parts = (b"\n" + header).split(b"\n#")[1:]
+    return b"".join(b"#" + part.partition(b"\n")[0] + b"\n" for part in parts)
+
+
+def _find(folder: Path) -> KeptTypes | None:
     """Open types that are there; what is damaged is removed."""
     try:
         digests = json.loads((folder / _DIGESTS).read_bytes())
         found = {name: sha256((folder / name).read_bytes()).hexdigest() for name in digests}
         if found == digests:
             os.utime(folder)
-            return KeptTypes(folder, digests[_HEADER], fresh)
-    except (OSError, ValueError):
+            return KeptTypes(folder, digests[_HEADER], fresh=False)
+    except (OSError, ValueError, TypeError):
         if not folder.exists():
             return None
     shutil.rmtree(folder, ignore_errors=True)

@@ -29,13 +29,17 @@ def cgroup_root() -> str:
 def open_cgroup(path: str) -> int:
     """Open a group's folder; a relative path begins where cgroup2 is mounted.
 
+    So does one that is nowhere else, for that is how /proc/PID/cgroup writes it.
+
     Returns:
         a descriptor, which the caller closes.
 
     Raises:
         ValueError: there is no such folder, or it is none of cgroup2.
     """
-    path = os.path.join(cgroup_root(), path)
+    root = cgroup_root()
+    below = os.path.join(root, path.lstrip("/"))
+    path = below if not os.path.exists(path) and os.path.exists(below) else os.path.join(root, path)
     try:
         fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except (OSError, ValueError) as error:  # ValueError: a NUL in it

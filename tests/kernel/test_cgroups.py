@@ -25,6 +25,8 @@ SCRIPTS = {
     "exitsnoop": "pass",
     "filetop": WRITE,
     "fsslower": WRITE,
+    "gethostlatency": "import socket; socket.getaddrinfo('127.0.0.9', 80)",
+    "mountsnoop": "import ctypes; ctypes.CDLL(None).umount2(b'/no/such', 0)",
     "offcputime": NAP,
     "opensnoop": CALLS,
     "pagefaults": "pass",
@@ -62,12 +64,21 @@ def test_a_tool_sees_a_group_and_those_below_it(run: Catalogue, tool: str) -> No
         assert run.trace(tool, *command, options=["--cgroup", str(other), *options]) == []
 
 
+def test_programs_that_a_group_loads(run: Catalogue) -> None:
+    with new_cgroup() as group, new_cgroup() as other:
+        command = into(group, sys.executable, "-m", "ebpm", "run", "-d", "0.1s")
+        command.append(str(run.path("exitsnoop")))
+        found = run.trace("bpfload", *command, options=["-c", str(group)])
+        assert "process_exit" in {one["prog"] for one in found}
+        assert run.trace("bpfload", *command, options=["-c", str(other)]) == []
+
+
 def test_block_io_of_a_group(run: Catalogue, disk: list[str]) -> None:
     with new_cgroup() as group, new_cgroup() as other:
         command = into(group, *disk)
-        for tool in ("biosnoop", "biolatency"):
-            assert run.trace(tool, *command, options=["-c", str(group)])
-            assert run.trace(tool, *command, options=["-c", str(other)]) == []
+        for tool in ("biosnoop", "biolatency", "bitesize"):
+            assert run.trace(tool, *command, options=["--cgroup", str(group)])
+            assert run.trace(tool, *command, options=["--cgroup", str(other)]) == []
 
 
 def test_interrupts_while_a_group_runs(run: Catalogue, disk: list[str]) -> None:

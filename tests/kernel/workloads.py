@@ -241,6 +241,7 @@ VALUES = {
     "execsnoop": {"failed": True, "line": "-S", "max_args": 8},
     "biolatency": {"queued": True, "per_flags": True},
     "biosnoop": {"queued": True},
+    "capable": {"kernel_stack": True, "user_stack": True, "unique": "pid"},
 }
 _GROUPED = ("runqlat", "runqslower", "cpudist", "syscount")
 """Asked with a cgroup of the trigger's: the verifier sees all of them."""

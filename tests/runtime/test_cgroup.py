@@ -48,8 +48,9 @@ def test_a_program_gets_the_id_and_the_group(program: Callable[[str], Package], 
             assert (found["in"], found["task_in"]) == (True, True)
             found = reported(program("cgroup"), "-c", str(other))
             assert (found["in"], found["task_in"]) == (False, False)
-            by_name = reported(program("cgroup"), "-c", group.name)
-            assert (by_name["in"], by_name["task_in"]) == (True, True)
+            for name in (group.name, f"/{group.name}"):  # the second is what /proc/PID/cgroup has
+                by_name = reported(program("cgroup"), "-c", name)
+                assert (by_name["in"], by_name["task_in"]) == (True, True)
         outside = reported(program("cgroup"), "-c", str(place))
         assert (outside["in"], outside["task_in"]) == (False, False)
 

@@ -4,6 +4,7 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 #include <ebpm/block.h>
+#include <ebpm/cgroup.h>
 #include <ebpm/hist.h>
 #include <ebpm/name.h>
 #include "bitesize.h"
@@ -14,6 +15,8 @@ const volatile char disk[32] __attribute__((aligned(8))) = "";
 /// @description Command to trace, by its beginning; an empty one traces all
 /// @cmdarg {"short": "c"}
 const volatile char comm[16] __attribute__((aligned(8))) = "";
+/// @description Cgroup to trace, with those below it; an empty one traces all
+const volatile struct ebpm_cgroup cgroup = {};
 
 /// @sample {"interval": 1000, "type": "log2_hist", "clear_map": true, "unit": "kbytes"}
 struct {
@@ -34,7 +37,8 @@ int request_issued(struct bpf_raw_tracepoint_args *ctx)
 	struct hist *hist;
 
 	bpf_get_current_comm(key.comm, sizeof(key.comm));
-	if (!name_begins(key.comm, comm, 2) || !of_disk(request, disk))
+	if (!name_begins(key.comm, comm, 2) || !of_disk(request, disk) ||
+	    !in_cgroup(&cgroup))
 		return 0;
 	hist = lookup_or_init(&hists, &key, &zero);
 	if (hist)

@@ -2,12 +2,16 @@
 // BPF programs as they are loaded into the kernel, by whom, and what came of it.
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
+#include <ebpm/cgroup.h>
 #include <ebpm/number.h>
 #include "bpfload.h"
 
 /// @description Process ID to trace; 0 traces all
 /// @cmdarg {"short": "p"}
 const volatile int pid = 0;
+/// @description Cgroup to trace, with those below it; an empty one traces all
+/// @cmdarg {"short": "c"}
+const volatile struct ebpm_cgroup cgroup = {};
 
 /// @lost
 __u64 lost_events = 0;
@@ -32,7 +36,8 @@ int bpf_entry(struct trace_event_raw_sys_enter *ctx)
 	struct program program = {};
 	__u32 tid = id;
 
-	if (ctx->args[0] != BPF_PROG_LOAD || (pid && id >> 32 != pid))
+	if (ctx->args[0] != BPF_PROG_LOAD || (pid && id >> 32 != pid) ||
+	    !in_cgroup(&cgroup))
 		return 0;
 	bpf_probe_read_user(&program.type, sizeof(program.type), &attr->prog_type);
 	bpf_probe_read_user(&program.insns, sizeof(program.insns), &attr->insn_cnt);

@@ -4,11 +4,15 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
+#include <ebpm/cgroup.h>
 #include "filelife.h"
 
 /// @description Process ID to trace; 0 traces all
 /// @cmdarg {"short": "p"}
 const volatile int pid = 0;
+/// @description Cgroup to trace, with those below it; an empty one traces all
+/// @cmdarg {"short": "c"}
+const volatile struct ebpm_cgroup cgroup = {};
 
 /// @lost
 __u64 lost_events = 0;
@@ -30,7 +34,7 @@ static int made(struct dentry *dentry)
 	__u32 process = bpf_get_current_pid_tgid() >> 32;
 	__u64 now = bpf_ktime_get_ns();
 
-	if (!pid || process == pid)
+	if ((!pid || process == pid) && in_cgroup(&cgroup))
 		bpf_map_update_elem(&born, &dentry, &now, BPF_ANY);
 	return 0;
 }

@@ -4,11 +4,15 @@
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
+#include <ebpm/cgroup.h>
 #include "gethostlatency.h"
 
 /// @description Process ID to trace; 0 traces all
 /// @cmdarg {"short": "p"}
 const volatile int pid = 0;
+/// @description Cgroup to trace, with those below it; an empty one traces all
+/// @cmdarg {"short": "c"}
+const volatile struct ebpm_cgroup cgroup = {};
 
 /// @lost
 __u64 lost_events = 0;
@@ -36,7 +40,7 @@ static int enter(const char *host)
 	struct call call = {.host = host, .started = bpf_ktime_get_ns()};
 	__u32 tid = id;
 
-	if (host && (!pid || id >> 32 == pid))
+	if (host && (!pid || id >> 32 == pid) && in_cgroup(&cgroup))
 		bpf_map_update_elem(&calls, &tid, &call, BPF_ANY);
 	return 0;
 }

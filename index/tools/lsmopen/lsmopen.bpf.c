@@ -5,12 +5,16 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
+#include <ebpm/cgroup.h>
 #include <ebpm/file.h>
 #include "lsmopen.h"
 
 /// @description Process ID to trace; 0 traces all
 /// @cmdarg {"short": "p"}
 const volatile int pid = 0;
+/// @description Cgroup to trace, with those below it; an empty one traces all
+/// @cmdarg {"short": "c"}
+const volatile struct ebpm_cgroup cgroup = {};
 
 /// @lost
 __u64 lost_events = 0;
@@ -26,7 +30,7 @@ int BPF_PROG(opened, struct file *file)
 	__u32 process = bpf_get_current_pid_tgid() >> 32;
 	struct event *event;
 
-	if (pid && process != pid)
+	if ((pid && process != pid) || !in_cgroup(&cgroup))
 		return 0;
 	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
 	if (!event) {

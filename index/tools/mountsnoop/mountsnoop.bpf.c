@@ -2,12 +2,16 @@
 // Mounts and unmounts: mount(2) and umount2(2).
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
+#include <ebpm/cgroup.h>
 #include <ebpm/number.h>
 #include "mountsnoop.h"
 
 /// @description Process ID to trace; 0 traces all
 /// @cmdarg {"short": "p"}
 const volatile int pid = 0;
+/// @description Cgroup to trace, with those below it; an empty one traces all
+/// @cmdarg {"short": "c"}
+const volatile struct ebpm_cgroup cgroup = {};
 
 /// @lost
 __u64 lost_events = 0;
@@ -35,7 +39,7 @@ static int enter(struct call *call)
 	__u64 id = bpf_get_current_pid_tgid();
 	__u32 tid = id;
 
-	if (pid && id >> 32 != pid)
+	if ((pid && id >> 32 != pid) || !in_cgroup(&cgroup))
 		return 0;
 	call->started = bpf_ktime_get_ns();
 	bpf_map_update_elem(&calls, &tid, call, BPF_ANY);

@@ -43,7 +43,7 @@ def test_numbers_have_their_names_and_others_are_digits(
     kind: str, number: int, name: str | None
 ) -> None:
     assert number_name(kind, number) == name
-    assert number_text(kind, number) == name or str(number)
+    assert number_text(kind, number) == (name or str(number))
 
 
 def test_signals_and_errors_are_those_of_this_machine() -> None:

@@ -304,19 +304,22 @@ def test_a_signal_ends_it_and_nothing_is_left(
 def test_a_stalled_reader_does_not_keep_it_from_ending(ebpm: Ebpm, tools: Tools) -> None:
     """The pipe is full and nobody reads: Ctrl-C must still work, and losses be counted."""
     stop = threading.Event()
+    opened = 0
 
     def busy() -> None:
+        nonlocal opened
         while not stop.is_set():
-            for _ in range(500):
-                os.stat("/")
-                os.close(os.open("/dev/null", os.O_RDONLY))
+            os.close(os.open("/dev/null", os.O_RDONLY))
+            opened += 1
 
     thread = threading.Thread(target=busy)
     thread.start()
     try:
         process = ebpm.start("run", tools("opensnoop") / "package.json", "-p", ME)
         lines_of(process, 2)
-        time.sleep(3)
+        before = opened
+        while opened < before + 12_000:  # three times what the ring and the pipe hold
+            time.sleep(0.01)
         with open(f"/proc/{process.pid}/status") as file:
             (resident,) = [int(line.split()[1]) for line in file if line.startswith("VmRSS")]
         process.send_signal(signal.SIGINT)

@@ -316,7 +316,8 @@ class Session:
     def stop(self) -> None:
         """Make whoever waits for events return. May be called from a signal handler or thread."""
         self._stopped = True
-        os.eventfd_write(self._wake, 1)
+        if self._wake >= 0:  # else a signal came when all was over
+            os.eventfd_write(self._wake, 1)
 
     @property
     def stopped(self) -> bool:
@@ -384,10 +385,10 @@ class Session:
         if self._printk is not None:
             self._printk.close()
             self._printk = None
-        if self._wake >= 0:
+        wake, self._wake = self._wake, -1  # first: nobody writes to a number that is another's
+        if wake >= 0:
             self._poll.close()
-            os.close(self._wake)
-            self._wake = -1
+            os.close(wake)
 
     def __enter__(self) -> Session:
         return self

@@ -204,6 +204,8 @@ def test_closing_twice_is_no_error(program: Build) -> None:
     session = start(program("values"), watching())
     session.close()
     session.close()
+    session.stop()  # as a signal does that comes late
+    assert session.stopped
 
 
 def test_a_program_that_the_verifier_refuses_is_named_with_its_reason(program: Build) -> None:

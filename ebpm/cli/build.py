@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import signal
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
 from ebpm.api import Workspace, host_platform
 from ebpm.cli.report import report, tell, warn
 from ebpm.cli.view import show_json, size_text
-from ebpm.errors import EbpmError, UsageError
+from ebpm.errors import EbpmError, Interrupted, UsageError
 from ebpm.files import write_whole
 from ebpm.package.files import FORMATS, write_bundle, write_composed, write_skeleton
 from ebpm.package.model import ObjectFile, Package
@@ -129,7 +131,9 @@ def build_many(sources: Sequence[Path], form: str, jobs: int, options: dict[str,
 
     failed: EbpmError | None = None
     work = [(source, form, options) for source in sources]
-    with ProcessPoolExecutor(max_workers=min(jobs, len(sources))) as pool:
+    workers = min(jobs, len(sources))
+    pool = ProcessPoolExecutor(workers, initializer=_on_signals, initargs=(_leave,))
+    try:
         for source, (lines, error) in zip(sources, pool.map(_build_one, work), strict=True):
             for line in lines:
                 click.echo(line)
@@ -138,21 +142,44 @@ def build_many(sources: Sequence[Path], form: str, jobs: int, options: dict[str,
                     report(error)
                 failed = failed or error
                 error.message = f"{source}: {error.message}"
+    finally:
+        pool.shutdown(cancel_futures=True)
     if failed is not None:
         raise failed
+
+
+def _on_signals(action: Callable[..., object] | signal.Handlers) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, action)
+
+
+def _stop(*_: object) -> None:
+    """End what a worker does; what the pool sends then must not disturb the cleaning up."""
+    _on_signals(signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+def _leave(*_: object) -> NoReturn:
+    """End a worker: it would go on with what waits."""
+    os._exit(Interrupted.status)
 
 
 def _build_one(work: tuple[Path, str, dict[str, Any]]) -> tuple[list[str], EbpmError | None]:
     """Build one source, in a process of its own."""
     source, form, options = work
+    _on_signals(_stop)
     try:
         made = Workspace().build(source, **options)
+        folder = source if source.is_dir() else source.parent
+        written = write_files(made.package, folder, form)
     except EbpmError as error:
         plain = EbpmError(error.message, hint=error.hint, detail=error.detail)
         plain.code, plain.status = error.code, error.status
         return [], plain
-    folder = source if source.is_dir() else source.parent
-    written = write_files(made.package, folder, form)
+    except KeyboardInterrupt:
+        _leave()
+    finally:
+        _on_signals(_leave)
     lines = [f"wrote {path} ({size_text(path.stat().st_size)})" for path in written]
     return [*made.warnings.splitlines(), *lines], None
 

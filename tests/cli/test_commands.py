@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -77,7 +79,7 @@ _SLOW = """#!/bin/sh
 case "$*" in
 *--version) echo "clang version 20.1.0" ;;
 *--print-targets) echo "    bpf - BPF" ;;
-*) echo > "$STARTED"; exec sleep 60 ;;
+*) echo > "$STARTED/$$"; exec sleep 60 ;;
 esac
 """
 
@@ -85,24 +87,29 @@ esac
 @pytest.mark.parametrize(
     ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
 )
+@pytest.mark.parametrize("many", [False, True], ids=["one", "many"])
 def test_a_build_that_is_ended_leaves_nothing(
-    ebpm: Ebpm, work: Path, number: signal.Signals, status: int
+    ebpm: Ebpm, work: Path, number: signal.Signals, status: int, many: bool
 ) -> None:
+    """At once, whatever else was to be built."""
+    sources = [shutil.copytree(SOURCE, work / name) for name in "abcd"[: 4 if many else 1]]
     (work / "clang").write_text(_SLOW)
     (work / "clang").chmod(0o755)
-    os.mkfifo(work / "started")
-    (work / "tmp").mkdir()
+    for name in ("started", "tmp"):
+        (work / name).mkdir()
     environment = {**os.environ, "TMPDIR": str(work / "tmp"), "STARTED": str(work / "started")}
-    words = ("build", SOURCE, "-o", work / "out", "--clang", work / "clang")
+    words = ["build", *sources, *(["-j", "2"] if many else []), "--clang", work / "clang"]
     process = ebpm.start(*words, env=environment, start_new_session=True)
-    (work / "started").read_text()  # the compiler is at work
+    while len(os.listdir(work / "started")) < (2 if many else 1):
+        time.sleep(0.01)
     made = os.listdir(work / "tmp")
     os.killpg(process.pid, number)  # as a terminal does, or a job that is cancelled
     process.communicate(timeout=30)
     assert made
     assert process.returncode == status
     assert os.listdir(work / "tmp") == []
-    assert not (work / "out").exists()
+    for one in sources:
+        assert sorted(os.listdir(one)) == sorted(os.listdir(SOURCE))
 
 
 def test_every_command_is_described_and_has_an_example_or_its_words(ebpm: Ebpm) -> None:

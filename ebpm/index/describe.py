@@ -87,6 +87,28 @@ def _parameters(package: Package) -> list[dict[str, Any]]:
                 "help": (option and option.help) or one.description or "",
             }
         )
+    return found + _table_options(package)
+
+
+def _table_options(package: Package) -> list[dict[str, Any]]:
+    """List the options by which a sampled table is sorted and limited."""
+    found = []
+    for one in package.maps:
+        for key, given in one.sample.options.items() if one.sample else ():
+            option: dict[str, Any] = given if isinstance(given, dict) else {}
+            sort = key == "sort"
+            assert one.sample is not None
+            text = "Columns that rows are sorted by" if sort else "Rows of each reading to print"
+            found.append(
+                {
+                    "name": "sort" if sort else "rows",
+                    "type": "text" if sort else "unsigned int",
+                    "long": option.get("long") or ("sort" if sort else "rows"),
+                    "short": option.get("short") or "",
+                    "default": one.sample.sort if sort else one.sample.limit,
+                    "help": option.get("help") or text,
+                }
+            )
     return found
 
 

@@ -159,6 +159,16 @@ def test_a_tool_may_not_promise_an_older_kernel_than_it_needs(tmp_path: Path) ->
         catalogue.build(tmp_path, str(tmp_path / "layout"), Workspace())
 
 
+def test_options_of_a_table_are_parameters_as_well(tmp_path: Path) -> None:
+    shutil.copytree(TOOLS / "syscount", tmp_path / "tools" / "syscount")
+    workspace = Workspace(Config({"HOME": "/", "EBPM_STORE": "/x"}))
+    (entry,) = catalogue.build(tmp_path / "tools", str(tmp_path / "layout"), workspace)
+    found = {one["long"]: one for one in entry.parameters}
+    assert (found["top"]["short"], found["top"]["default"]) == ("T", 10)
+    assert (found["sort"]["short"], found["sort"]["default"]) == ("", "count")
+    assert found["top"]["help"] == "Rows of each reading to print"
+
+
 @pytest.mark.parametrize("name", ["tools", "empty"])
 def test_a_folder_without_tools_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "empty" / "x").mkdir(parents=True)

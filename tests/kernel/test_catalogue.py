@@ -538,7 +538,7 @@ def test_sockstat_lists_sockets(run: Catalogue, ebpm: Ebpm) -> None:
     port = out.split()[0]
     lines = out.splitlines()
     assert lines[0].split()[1:] == ["STATE", "UID", "LOCAL", "->", "REMOTE"]
-    assert f"10     {os.getuid():<8} 127.0.0.1:{port} -> 0.0.0.0:0" in lines
+    assert f"LISTEN       {os.getuid():<8} 127.0.0.1:{port} -> 0.0.0.0:0" in lines
 
 
 def test_gethostlatency_tells_names(run: Catalogue) -> None:

@@ -19,7 +19,6 @@ from ebpm.errors import (
     RegistryUnreachable,
     TargetNotFound,
     UsageError,
-    WasmModule,
 )
 from ebpm.package.files import parse_package, read_package
 from ebpm.package.model import Package
@@ -112,8 +111,6 @@ class Sources:
             self._parse(self.download(url, fresh=fresh), url, None)
         except NotFound:
             pass
-        except WasmModule:
-            raise
 
     def _parse(
         self, data: bytes, place: str, form: str | None, path: Path | None = None

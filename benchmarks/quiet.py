@@ -115,7 +115,7 @@ def memory(bench: Bench, generator: Path, table: Table, who: str, texts: int) ->
     calls = int(out.split()[0])
     early, late = sizes[len(sizes) // 10], max(sizes)
     table.at_most(
-        f"memory over {calls / 1e6:.0f} M distinct texts, {who}, to a tenth of them",
+        f"memory over {round(calls / 1e6, 1):g} M distinct texts, {who}, to a tenth of them",
         *(late / early, GROWTH_BAR, "x", f"{early / 1e6:.1f} to {late / 1e6:.1f} MB"),
     )
 

@@ -39,15 +39,24 @@ HEADERS = {
 OLDEST_GLIBC = (2, 17)
 
 
+def made(file: str) -> list[Path]:
+    """A file of the bundles of all targets that were made by the recipe of this machine's."""
+    folders = sorted((CACHE / "native").glob("*-linux-*"))
+    recipes = {folder: (folder / "recipe").read_text() for folder in folders}
+    facts = Path(BUNDLED).parent / "bundle.json"
+    target = json.loads(facts.read_text())["target"] if facts.exists() else ""
+    own = recipes.get(CACHE / "native" / target)
+    return [folder / file for folder, recipe in recipes.items() if recipe == own]
+
+
 def bundles() -> list[Path]:
-    """The library of this machine, and those of other targets that have been made."""
-    others = sorted((CACHE / "native").glob("*-linux-*/native/libbpf.so"))
-    return [Path(BUNDLED), *others]
+    """The library of this machine, and those of other targets."""
+    return [Path(BUNDLED), *made("native/libbpf.so")]
 
 
 def rows_libraries() -> list[Path]:
     """The same of rows.so."""
-    return [Path(LIBRARY), *sorted((CACHE / "native").glob("*-linux-*/output/rows.so"))]
+    return [Path(LIBRARY), *made("output/rows.so")]
 
 
 def name_of(library: Path) -> str:

@@ -503,9 +503,11 @@ def test_hardirqs(both: Both, disk: str) -> None:
     assert all(count <= mine[name] for name, count in theirs.items())
 
 
-def test_biolatency(both: Both, disk: str) -> None:
+@pytest.mark.parametrize("option", ["", "-Q", "-F"])
+def test_biolatency(both: Both, disk: str, option: str) -> None:
     """Of the whole machine: what theirs counts is a part of what ours does."""
-    found, text, _ = both.run("biolatency", disk, ours=(), theirs=())
+    options = [option] if option else []
+    found, text, _ = both.run("biolatency", disk, ours=options, theirs=options)
     assert 8 <= sum(bars(text).values()) <= sum(slots(found).values())
 
 

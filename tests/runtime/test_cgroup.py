@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -62,6 +64,27 @@ def test_where_none_is_given_everybody_is_in_it(
 ) -> None:
     found = reported(program("cgroup"), *words)
     assert (found["wanted"], found["in"], found["task_in"]) == (0, True, True)
+
+
+@pytest.mark.needs("compiler", "bpf", "cgroup2", "bpftool")
+def test_where_none_is_given_nobody_asks(program: Callable[[str], Package]) -> None:
+    """The verifier takes out what is never reached: the option costs nothing without a value."""
+    package = program("cgroup")
+    one = package.objects[0]
+
+    def called(*words: str) -> set[str]:
+        tool = make_plan(package, one)
+        with Session(tool, one.data, parse_arguments(tool, list(words)).values):
+            show = ["sh", "-c", f"cat /proc/{os.getpid()}/fdinfo/*"]
+            infos = subprocess.check_output(show, text=True)
+            (number,) = set(re.findall(r"^prog_id:\s+(\d+)", infos, flags=re.MULTILINE))
+            dump = ["bpftool", "prog", "dump", "xlated", "id", number]
+            return set(re.findall(r"call (bpf_\w+)", subprocess.check_output(dump, text=True)))
+
+    asking = "bpf_current_task_under_cgroup"
+    assert asking not in called()
+    with new_cgroup() as group:
+        assert asking in called("-c", str(group))
 
 
 @pytest.mark.needs("compiler", "bpf", "cgroup2")

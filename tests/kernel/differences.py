@@ -21,11 +21,13 @@ DIFFERENCES = {
     "fsslower": "theirs is for one file system at a time, ours for all; the end of what is synced"
     " is in the column of bytes there, 0 here",
     "hardirqs": "none in what it counts; each counts for as long as it runs itself",
+    "memleak": "ours has bytes and calls in columns",
     "mountsnoop": "theirs prints a call with the names of flags and errors, ours columns",
     "offcputime": "at the top of a stack is the tool's own program; theirs takes no `-p` beside"
     " `-u` and `-k`",
     "oomkill": "theirs tells the victim's command and the pages too",
     "opensnoop": "ours has openat2(2) too",
+    "profile": "each takes samples of its own",
     "runqlat": "with `-c` theirs looks at the task that happens to run, ours at the one that is"
     " measured. Each takes its own time, so that a wait may be in the slot beside",
     "runqlen": "each takes samples of its own",

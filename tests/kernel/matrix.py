@@ -216,6 +216,8 @@ def bring_namesakes(folder: Path, tools: Sequence[str]) -> None:
             that an emulated processor need not make them.
         tools: by name.
     """
+    import elftools
+
     from ebpm.api import Workspace
     from ebpm.target import parse_target
 
@@ -224,6 +226,7 @@ def bring_namesakes(folder: Path, tools: Sequence[str]) -> None:
     (folder / "peers").mkdir()
     for path in [*peers.glob("*.so.*"), *(peers / f"{name}-libbpf" for name in tools)]:
         shutil.copy(path, folder / "peers")
+    shutil.copytree(Path(elftools.__file__).parent, folder / "elftools")  # for names of functions
     for name in tools:
         Workspace(config).prepare(parse_target(name))
     shutil.copytree(config.catalogue, folder / "ebpm/index/layout")

@@ -107,6 +107,17 @@ PAIRS = {
         ours=("-p", "{pid}", "-m", "0"),
         theirs=("-t", "ext4", "-p", "{pid}", "-m", "0"),
     ),
+    "memleak": Pair(
+        script=(
+            "import ctypes, time\n"
+            "malloc = ctypes.CDLL(None).malloc\n"
+            "malloc.restype = ctypes.c_void_p\n"
+            "for _ in range(7): malloc(12345)\n"
+            "time.sleep(2.5)\n"
+        ),
+        ours=("-p", "{pid}", "-z", "10000", "-T", "0"),
+        theirs=("-p", "{pid}", "-z", "10000", "-o", "0", "-T", "50", "1"),
+    ),
     "oomkill": Pair(
         script=(
             "import os, pathlib, time\n"
@@ -129,6 +140,10 @@ PAIRS = {
         ),
         ours=(),
         theirs=(),
+    ),
+    "profile": Pair(
+        script=("import time\nend = time.monotonic() + 1.5\nwhile time.monotonic() < end: pass\n"),
+        theirs=("-p", "{pid}", "-f"),
     ),
     "runqlen": Pair(
         script=(
@@ -191,6 +206,7 @@ def main() -> None:
             said |= {"ours": rows, "theirs": text, "pid": pid}
         except (AssertionError, OSError, subprocess.SubprocessError) as error:
             said["error"] = f"{type(error).__name__}: {error}"
+            said["ours"] = Path(f"/tmp/{name}.ours.err").read_text()[-2000:].splitlines()
         said["seconds"] = round(time.monotonic() - began, 2)
         sys.stdout.write(f"@ {json.dumps(said)}\n")
         sys.stdout.flush()

@@ -100,6 +100,16 @@ def test_fsslower(kernels: Kernels) -> None:
     assert "".join(row[2] for row in mine) == "OWFRWFR"
 
 
+def test_memleak(kernels: Kernels) -> None:
+    """Both are asked for what is larger than 10 kB: ours reads more often, so it sees more."""
+    both = kernels.pair("memleak")
+    last = both["theirs"].rpartition("Top")[2]
+    theirs = re.findall(r"^(\d+) bytes in (\d+) allocations", last, flags=re.MULTILINE)
+    mine = [(str(one["value"]["bytes"]), str(one["value"]["count"])) for one in both["ours"]]
+    assert {*theirs} <= {*mine}
+    assert ("86415", "7") in theirs  # 7 * 12345
+
+
 def test_oomkill(kernels: Kernels) -> None:
     both = kernels.pair("oomkill")
     pattern = r'Triggered by PID (\d+) \("(.+?)"\), OOM kill of PID (\d+)'
@@ -107,6 +117,15 @@ def test_oomkill(kernels: Kernels) -> None:
     assert of(both["ours"], "fpid", "fcomm", "tpid") == theirs
     ((asked, _, killed),) = theirs
     assert asked != killed
+
+
+def test_profile(kernels: Kernels) -> None:
+    both = kernels.pair("profile")
+    mine = sum(one["value"]["count"] for one in both["ours"])
+    counts = re.findall(r"^python.* (\d+)$", both["theirs"], flags=re.MULTILINE)
+    theirs = sum(map(int, counts))
+    assert theirs >= 20
+    assert abs(mine - theirs) <= 0.3 * theirs
 
 
 def test_runqlen(kernels: Kernels) -> None:

@@ -671,6 +671,23 @@ def test_stacks_are_folded_and_drawn_at_the_end(ebpm: Ebpm, stacks: str, work: P
     assert "3 (100.00 %)" in (work / "out.svg").read_text()
 
 
+def test_stacks_are_sorted_and_limited_but_not_those_that_are_folded(
+    ebpm: Ebpm, stacks: str
+) -> None:
+    script = (
+        "import os\n"
+        "def ask(number):\n  try: return os.getpgid(number)\n  except OSError: pass\n"
+        "for _ in range(3): ask(2)\n"
+        "with open('/proc/self/comm', 'w') as comm: comm.write('other')\n"
+        "ask(2)\n"
+    )
+    command = ["--", sys.executable, "-c", script]
+    printed = ebpm.run("run", "--rows", 1, "--interval", "1h", stacks, *command).stdout
+    assert re.findall(r"^u64 = (\d+)$", printed, flags=re.MULTILINE) == ["3"]
+    folded = ebpm.run("run", "--rows", 1, "--folded", stacks, *command).stdout
+    assert sum(int(line.rpartition(" ")[2]) for line in folded.splitlines()) == 4
+
+
 def test_a_flame_graph_alone_prints_nothing(ebpm: Ebpm, stacks: str, work: Path) -> None:
     done = ebpm.run("run", "--flamegraph", "out.svg", stacks, "--", sys.executable, "-c", STACKING)
     assert done.stdout == ""

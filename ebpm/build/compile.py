@@ -164,8 +164,8 @@ class Workbench:
             run = self._run(["-include-pch", str(ready), *arguments] if ready else arguments)
             if ready and not run.ok:  # what is wrong is asked of the headers themselves
                 run = self._run(arguments)
-                if run.ok:
-                    ready.unlink(missing_ok=True)
+                if run.ok and headers.kept:
+                    headers.kept.refuse(ready)
             return run, out.read_bytes() if run.ok else b""
 
     def _precompiled(self, headers: HeaderSet) -> Path | None:

@@ -235,8 +235,12 @@ def test_what_is_damaged_is_not_used_and_made_again(
         plain().package.build,
     )
     assert not path.exists() or path.read_bytes() != data
+    if data == b"CPCH":
+        assert path.read_bytes() == b""  # not to be tried again, for a while
+        os.utime(path, (0, 0))
     build(tmp_path / "one", kept=root, **ONE)
-    assert len(list(root.glob("*/*.pch"))) == 1
+    (made_again,) = root.glob("*/*.pch")
+    assert made_again.stat().st_size > 1 << 20
 
 
 def test_builds_at_the_same_time_do_not_disturb_each_other(root: Path, tmp_path: Path) -> None:
@@ -279,6 +283,23 @@ def test_few_precompiled_files_lie_beside_a_header(root: Path) -> None:
     again = found.precompiled(compiler, ["-O0"])
     assert again == made[0]
     assert len(list(found.folder.glob("*.pch"))) == 3
+
+
+def test_what_cannot_be_precompiled_is_not_tried_again_and_again(
+    root: Path, runs: list[list[str]]
+) -> None:
+    for _ in range(2):
+        found = kept.keep(root, "amd64", b"packed", lambda _: b"no C;\n")
+    assert found is not None
+    interrupted, working = found.folder / ".old", found.folder / ".new"
+    for place in (interrupted, working):
+        place.mkdir()
+    os.utime(interrupted, (0, 0))
+    for _ in range(3):
+        assert found.precompiled(sources.compiler(), []) is None
+    assert len(runs) == 1
+    assert not interrupted.exists()
+    assert working.exists()
 
 
 def test_a_compiler_that_may_change_unnoticed_is_given_nothing_precompiled(root: Path) -> None:

@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
@@ -21,6 +21,7 @@ from tempfile import TemporaryDirectory
 from ebpm.build.toolchain import Compiler
 
 _LONGEST_UNUSED = 30 * 86400  # seconds, after which types go when others come
+_REFUSED = 86400  # seconds, for which nothing is precompiled anew when that went wrong
 _MOST_PRECOMPILED = 3  # files of 24 MB beside one vmlinux.h: for each compiler and its flags one
 _HEADER, _OUTLINE = "vmlinux.h", "outline/vmlinux.h"
 _SEED = "types.h"  # includes it, so that it counts as a header of the system when precompiled
@@ -57,13 +58,23 @@ class KeptTypes:
             return None
         key = sha256("\0".join((compiler.identity, *flags)).encode()).hexdigest()[:16]
         path = self.folder / f"{key}.pch"
-        if path.exists():
-            with suppress(OSError):
+        with suppress(FileNotFoundError):
+            status = path.stat()
+            if status.st_size:
                 os.utime(path)
-            return path
+                return path
+            if time.time() - status.st_mtime < _REFUSED:
+                return None
         return None if self.fresh else self._precompile(path, compiler, flags)
 
+    def refuse(self, path: Path) -> None:
+        """Remember for a day that a file was of no use, or could not be made."""
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+            path.touch(0o600)
+
     def _precompile(self, path: Path, compiler: Compiler, flags: Sequence[str]) -> Path | None:
+        _remove(self.folder.glob(".*"), _REFUSED)
         try:
             with TemporaryDirectory(dir=self.folder, prefix=".") as name:
                 made = Path(name) / path.name
@@ -71,6 +82,7 @@ class KeptTypes:
                 arguments = [*flags, "-isystem", str(self.folder), "-Xclang", "-fno-pch-timestamp"]
                 arguments += ["-x", "c-header", str(self.folder / _SEED), "-o", str(made)]
                 if not compiler.run(arguments).ok:
+                    self.refuse(path)
                     return None
                 made.chmod(0o400)
                 made.replace(path)
@@ -101,7 +113,7 @@ def keep(
         return found
     unpacked = unpack(packed)
     try:
-        _remove_unused(root)
+        _remove(root.iterdir(), _LONGEST_UNUSED)
         with TemporaryDirectory(dir=root, prefix=".") as name:
             made = Path(name) / folder.name
             (made / _OUTLINE).parent.mkdir(0o700, parents=True)
@@ -138,10 +150,10 @@ def _find(folder: Path) -> KeptTypes | None:
     return None
 
 
-def _remove_unused(root: Path) -> None:
-    """Remove the types that no build has read for a month, and what interrupted ones left."""
-    oldest = time.time() - _LONGEST_UNUSED
-    for path in root.iterdir():
+def _remove(paths: Iterable[Path], age: float) -> None:
+    """Remove what nobody has used for so many seconds: what is superseded or was interrupted."""
+    oldest = time.time() - age
+    for path in paths:
         if _time(path) < oldest:
             shutil.rmtree(path, ignore_errors=True)
 

@@ -7,7 +7,6 @@ laid out as packed, and so on, so that the C it prints has the sizes and offsets
 from __future__ import annotations
 
 import struct
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ebpm.btf import types as t
@@ -58,7 +57,7 @@ class Types:
             target = self._typedef_target(slot, named, (named.parts[0][0], found.target))
             self.types[slot + 1] = t.Modifier(t.KIND_TYPEDEF, named.name, target)
         elif named.record:
-            self.types[slot + 1] = replace(self._struct(named.record), name=named.name)
+            self.types[slot + 1] = self._struct(named.record).replaced(name=named.name)
         elif isinstance(found, t.Enum):
             self.types[slot + 1] = self._enum(named.name, named.parts, slot)
         else:
@@ -91,7 +90,7 @@ class Types:
         if isinstance(found, t.Int):
             foreign = found.name.startswith(_FOREIGN)
             name = _UNSIGNED[found.size] if foreign else found.name
-            return self._id(replace(found, name=name))
+            return self._id(found.replaced(name=name))
         if isinstance(found, t.Pointer):
             return self._id(t.Pointer(self.reference((kernel, found.target))))
         if isinstance(found, t.Array):

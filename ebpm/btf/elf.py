@@ -90,12 +90,6 @@ class Symbol(Value):
         self.size = size
         self.other = other
 
-    def moved(self, section: int) -> Symbol:
-        """Copy the symbol to another section."""
-        return Symbol(
-            *(self.name, self.type, self.binding, section, self.value, self.size, self.other)
-        )
-
 
 class Relocation(Value):
     """A place in a section, in bytes, that refers to the symbol of that index."""

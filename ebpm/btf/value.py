@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Self
+
 
 class Value:
     """Equal to another of its class whose parts are the same; not to be changed."""
 
     __slots__: tuple[str, ...] = ()
+
+    def replaced(self, **parts: Any) -> Self:  # noqa: ANN401  # of any type
+        """Copy the value with other parts, by their names."""
+        copy = object.__new__(type(self))
+        for name in self.__slots__:
+            setattr(copy, name, parts[name] if name in parts else getattr(self, name))
+        return copy
 
     def __eq__(self, other: object) -> bool:
         if type(self) is not type(other):

@@ -106,7 +106,7 @@ def _symbols(elf: ElfObject, numbers: Mapping[int, int]) -> tuple[list[Symbol], 
                 continue
             section = numbers[section]
         places[old] = len(kept)
-        kept.append(symbol.moved(section))
+        kept.append(symbol.replaced(section=section))
     return kept, places
 
 

@@ -264,7 +264,7 @@ class Formatter:
 
 def _literal(text: str) -> str:
     """Write text for the inside of an f-string."""
-    escaped = text.encode("unicode_escape").decode().replace('"', '\\"')
+    escaped = ascii(text)[1:-1].replace('"', '\\"')  # a codec would be one import more
     return escaped.replace("{", "{{").replace("}", "}}")
 
 

@@ -512,10 +512,10 @@ def test_a_program_is_attached_where_the_command_line_says(tmp_path: Path) -> No
     script = (
         "ip link set lo up && ip link add v0 type veth peer name v1 && ip link set v0 up "
         "&& ip link set v1 up && ping -c1 -W1 127.0.0.1 >/dev/null 2>&1; "
-        f"{sys.executable} -m ebpm run --json -d 3s -c 4 "
+        f"{sys.executable} -m ebpm run --json -d 30s -c 4 "
         "--attach count_xdp=xdp,dev=v1,mode=generic "
         f"--attach count_tc=dev=v1,priority=5 {source} & "
-        "sleep 1.5; for i in 1 2 3 4; do "
+        "while kill -0 $! 2>/dev/null; do "
         "python3 -c \"import socket; s=socket.socket(17, 3); s.bind(('v0', 0x800)); "
         's.send(bytes(60))"; done; wait'
     )

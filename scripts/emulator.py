@@ -207,9 +207,11 @@ def peers(architecture: str) -> Path:
     They are those of Debian 13, called NAME-libbpf, with the libraries that they need beside them.
     """
     folder = CACHE / architecture / "peers"
-    with _locked(folder):
+    with _locked(folder.parent):  # as userland(), for they share the package lists
         if not (folder / "complete").exists():
-            suite = Suite(folder / "apt", *USERLAND, architecture=architecture, kinds=("deb",))
+            suite = Suite(
+                folder.parent / "apt", *USERLAND, architecture=architecture, kinds=("deb",)
+            )
             for package in PEERS:
                 suite.unpack(package, folder / "files")
             for path in (folder / "files").rglob("*"):

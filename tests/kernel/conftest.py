@@ -1,4 +1,7 @@
-"""Kernels in QEMU, booted once for all tests that ask them something."""
+"""Kernels in QEMU, booted once for all tests that ask them something.
+
+EBPM_KERNELS names others: `EBPM_KERNELS=6.12 pytest tests/kernel/test_pairs.py`.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +39,8 @@ def kernels(tmp_path_factory: pytest.TempPathFactory) -> Kernels:
     """Ask the oldest and the newest kernel about hooks, and have them run pairs of namesakes."""
     results = tmp_path_factory.mktemp("kernels") / "results.json"
     cache = {"EBPM_SCRIPT_CACHE": str(matrix.CACHE.parent)}
-    command = [sys.executable, ROOT / "scripts/kernels.py", "--kernel", "5.10,newest"]
+    names = os.environ.get("EBPM_KERNELS", "5.10,newest")
+    command = [sys.executable, ROOT / "scripts/kernels.py", "--kernel", names]
     done = subprocess.run(
         [*command, "--namesakes", "--json", results],
         env={**os.environ, **cache},

@@ -128,8 +128,8 @@ def main() -> None:
     parser.add_argument(
         "--namesakes",
         action="store_true",
-        help="run the pairs of tests/kernel/pairs.py too, each on the first kernel that can; the"
-        " results go to --json",
+        help="run the pairs of tests/kernel/pairs.py too, each on one kernel that can; the results"
+        " go to --json",
     )
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the results to a file")
     options = parser.parse_args()

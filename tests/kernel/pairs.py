@@ -32,6 +32,11 @@ class Pair:
     before: tuple[int, int] = (99, 0)
     refused: str = ""  # what the other kernels refuse it
 
+    def runs_on(self, release: str) -> bool:
+        """Tell whether theirs can be run on a kernel of a release."""
+        major, minor = release.replace("-", ".").split(".")[:2]
+        return self.since <= (int(major), int(minor)) < self.before
+
 
 TALK = """
 import socket
@@ -174,18 +179,19 @@ PAIRS = {
 
 
 def assign(kernels: list[tuple[str, str]]) -> dict[str, list[str]]:
-    """Give each pair to the first kernel on which theirs can be run.
+    """Share the pairs out among kernels on which theirs can be run: those run at the same time.
 
     Args:
         kernels: names and releases.
     """
     given: dict[str, list[str]] = {name: [] for name, _ in kernels}
-    for tool, pair in PAIRS.items():
-        for name, release in kernels:
-            major, minor = release.replace("-", ".").split(".")[:2]
-            if pair.since <= (int(major), int(minor)) < pair.before:
-                given[name].append(tool)
-                break
+    can = {
+        tool: [name for name, release in kernels if pair.runs_on(release)]
+        for tool, pair in PAIRS.items()
+    }
+    for tool, names in sorted(can.items(), key=lambda one: len(one[1])):
+        if names:
+            given[min(names, key=lambda name: len(given[name]))].append(tool)
     return given
 
 

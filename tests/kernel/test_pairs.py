@@ -58,7 +58,7 @@ def test_capable(kernels: Kernels) -> None:
         for pid, comm, uid, cap, ret in of(both["ours"], "pid", "comm", "uid", "cap", "ret")
     ]
     assert mine == theirs
-    assert {row[2:] for row in theirs} == {
+    assert {row[2:] for row in theirs} >= {
         ("0", "CHOWN", "0"),
         ("0", "SETUID", "0"),
         ("65534", "SYS_CHROOT", "-1"),
@@ -182,10 +182,10 @@ def test_tcptop(kernels: Kernels) -> None:
     assert Counter(row[4:] for row in theirs) == {("5", "2"): 2, ("2", "5"): 2}
 
 
-def test_a_pair_goes_to_the_first_kernel_that_can() -> None:
-    three = [("5.10", "5.10.0-46-cloud"), ("6.12", "6.12.1+deb13"), ("newest", "7.2.1+deb14")]
-    given = assign(three)
+def test_the_pairs_are_shared_out_among_the_kernels_that_can() -> None:
+    given = assign([("5.10", "5.10.0-46-cloud"), ("newest", "7.2.1+deb14")])
     assert sorted(tool for tools in given.values() for tool in tools) == sorted(PAIRS)
-    assert given["6.12"] == ["biosnoop"]
-    assert not given["newest"]
-    assert {"runqlen", "filelife"}.isdisjoint(assign(three[2:])["newest"])
+    assert {"runqlen", "filelife"} <= set(given["5.10"])
+    assert "biosnoop" in given["newest"]
+    assert abs(len(given["5.10"]) - len(given["newest"])) <= 1
+    assert len(assign([("6.12", "6.12.1+deb13")])["6.12"]) == len(PAIRS)

@@ -6,10 +6,11 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
 
@@ -135,9 +136,17 @@ def test_mistakes_fail_and_are_named(suite: Path) -> None:
         assert said in report
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """A process in a shell's background ignores SIGINT, and Python then has no handler for it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.needs("compiler", "bpf")
 def test_a_run_that_is_given_up_ends_with_its_command(
-    tools: Callable[[str], Path], work: Path
+    tools: Callable[[str], Path], work: Path, interruptible: None
 ) -> None:
     command = ["sh", "-c", f"echo $$ > pid; kill -INT {os.getpid()}; exec sleep 60"]
     with pytest.raises(KeyboardInterrupt):

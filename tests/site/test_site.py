@@ -90,7 +90,12 @@ def test_every_tool_has_a_page_with_all_that_is_known(pages: Path) -> None:
     assert names == {"opensnoop", "biolatency", "tcptop"}
     text = (pages / "opensnoop" / "index.html").read_text()
     for part in (
-        *("Files that processes open", "sudo ebpm run opensnoop", "-p, --pid", "char[16]"),
+        *(
+            "Files that processes open",
+            "sudo ebpm run opensnoop",
+            "<code>-p,</code> <code>--pid</code>",
+            "char[16]",
+        ),
         *("tracepoint/syscalls/sys_enter_openat", "bpf_get_current_comm", "per CPU", "5.8"),
         *("attaches to 1 tracepoint", "reads user memory", "int x &lt; 1;", "ring buffers"),
         *("&lt;b&gt;PID&lt;/b&gt;", "<code>processes</code>", "open them."),
@@ -223,6 +228,15 @@ def test_all_is_there_without_scripts(browser: Any, pages: Path) -> None:
     page.goto((pages / "index.html").as_uri())
     assert page.locator("li a:visible").count() == 3
     assert not page.locator("#words").is_visible()
+
+
+@pytest.mark.needs("chromium")
+def test_a_name_is_not_broken_on_a_phone(browser: Any, pages: Path) -> None:
+    page = browser.new_page(viewport={"width": 390, "height": 800})
+    page.goto((pages / "opensnoop" / "index.html").as_uri())
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    names = page.locator("td + td code", has_text="bpf_get_current_comm").first
+    assert names.bounding_box()["height"] < 30  # one line
 
 
 @pytest.mark.needs("chromium", "axe")

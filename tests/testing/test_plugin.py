@@ -6,11 +6,10 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 
@@ -136,17 +135,9 @@ def test_mistakes_fail_and_are_named(suite: Path) -> None:
         assert said in report
 
 
-@pytest.fixture
-def interruptible() -> Iterator[None]:
-    """A process in a shell's background ignores SIGINT, and Python then has no handler for it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 @pytest.mark.needs("compiler", "bpf")
 def test_a_run_that_is_given_up_ends_with_its_command(
-    tools: Callable[[str], Path], work: Path, interruptible: None
+    tools: Callable[[str], Path], work: Path
 ) -> None:
     command = ["sh", "-c", f"echo $$ > pid; kill -INT {os.getpid()}; exec sleep 60"]
     with pytest.raises(KeyboardInterrupt):
